@@ -1,0 +1,65 @@
+# Everything here runs as root on Debian 12 or later with Node (20 or later) and make; the rest is fetched by the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+# Node 24 and the other tools come with the packages.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+export NODE_OPTIONS := --disable-warning=ExperimentalWarning
+
+NODES ?= 1
+CONTAINERD ?= 2.1
+export NODES CONTAINERD
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci
+	@touch $@
+
+.PHONY: deps
+deps: node_modules/.package-lock.json ## Install the npm packages
+
+.PHONY: tools
+tools: ## Fetch or build what the cluster is made of (cached outside the checkout)
+	hack/tools.sh
+
+.PHONY: build
+build: deps ## Compile to dist/
+	npm run build
+
+.PHONY: demo
+demo: build tools ## Bring up a cluster, apply the examples, show what happens, take all down
+	node hack/cluster/main.ts demo
+
+.PHONY: up
+up: build tools ## Bring up a cluster and keep it: NODES=3 CONTAINERD=1.7
+	node hack/cluster/main.ts up
+
+.PHONY: down
+down: deps ## Take the cluster down
+	node hack/cluster/main.ts down
+
+.PHONY: check
+check: deps ## Types, lint, format, generated files
+	npm run check
+
+.PHONY: unit
+unit: deps ## The tests that need nothing but Node
+	npm run test:unit
+
+.PHONY: test
+test: check build tools ## All checks and tests, on real parts
+	npm test
+
+.PHONY: generate
+generate: deps ## Write the CRDs and the protocol code anew
+	npm run generate
+
+.PHONY: format
+format: deps ## Format all files
+	npm run format
+
+.PHONY: clean
+clean: down ## Remove what the targets have made in the checkout
+	rm -rf dist coverage node_modules

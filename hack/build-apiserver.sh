@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Builds kube-apiserver from the upstream tarball of Debian's kubernetes source package.
+#   build-apiserver.sh TARBALL DIRECTORY   puts the program into DIRECTORY
+set -euo pipefail
+
+tarball=$1
+target=$2
+work=$(mktemp -d "$(dirname "$target")/build.XXXXXX")
+trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+
+version=$(basename "$tarball" | sed -E 's/^kubernetes_(.*\+really)?([0-9.]+)\.orig.*$/\2/')
+tar -xf "$tarball" -C "$work" --strip-components=1
+# There is no git checkout to ask for the version.
+cat >"$work/version" <<EOF
+KUBE_GIT_COMMIT='unknown'
+KUBE_GIT_TREE_STATE='archive'
+KUBE_GIT_VERSION='v$version'
+KUBE_GIT_MAJOR='${version%%.*}'
+KUBE_GIT_MINOR='$(printf %s "$version" | cut -d. -f2)'
+EOF
+
+# make, not go build: it generates the OpenAPI definitions first. Without cgo no C compiler is needed.
+unset GOFLAGS GOPATH GOROOT
+export CGO_ENABLED=0 GOCACHE="$work/.gocache" KUBE_GIT_VERSION_FILE="$work/version"
+log=$target.log
+if ! make -C "$work" WHAT=cmd/kube-apiserver >"$log" 2>&1; then
+  tail -n 30 "$log" >&2
+  exit 1
+fi
+rm -rf "$target" && mkdir -p "$target"
+cp "$work"/_output/local/bin/linux/*/kube-apiserver "$target/"
+rm -f "$log"

@@ -1,0 +1,121 @@
+// What a node holds at one moment, asked of containerd's own ctr and of the machine, not of Berth: so that a test can say
+// that nothing was left behind.
+import { existsSync, readdirSync } from "node:fs";
+import { isIPv4 } from "node:net";
+import { basename, join } from "node:path";
+import { mountsBelow } from "../../src/node/index.ts";
+import { readTables, rulesOf } from "./iptables.ts";
+import type { LocalNode } from "./local-node.ts";
+import { bridgePorts, cgroupsOf } from "./traces.ts";
+
+const KINDS = [
+  "task",
+  "container",
+  "snapshot",
+  "lease",
+  "sandbox",
+  "image",
+  "shim",
+  "network namespace",
+  "address",
+  "interface",
+  "rule",
+  "mount",
+  "cgroup",
+  "file",
+] as const;
+export type Kind = (typeof KINDS)[number];
+
+/** For each kind the names of what is there, sorted. */
+export type Audit = Record<Kind, string[]>;
+
+/**
+ * Takes stock of a node. Its containerd must run; its agent need not.
+ *
+ * @throws CommandError when containerd does not answer
+ */
+export async function audit(node: LocalNode): Promise<Audit> {
+  const list = async (...args: string[]) => lines(await node.ctr(...args));
+  const [task, container, snapshot, lease, sandbox, image, chains, cgroup, mounts] = await Promise.all([
+    list("tasks", "list", "--quiet"),
+    list("containers", "list", "--quiet"),
+    list("snapshots", "list"),
+    list("leases", "list", "--quiet"),
+    list("sandboxes", "list"),
+    list("images", "list", "--quiet"),
+    readTables(),
+    cgroupsOf(node.cgroupRoot),
+    mountsOf(node),
+  ]);
+  const files = [node.stateDir, node.dataDir, node.logDir].flatMap(filesBelow);
+  const netnsDir = join(node.stateDir, "netns");
+  const found: Audit = {
+    task,
+    container,
+    // The committed ones are the images'.
+    snapshot: rows(snapshot.filter((line) => !line.endsWith("Committed"))),
+    lease,
+    sandbox: rows(sandbox),
+    image,
+    shim: node.shimPids.map((pid) => `pid ${String(pid)}`),
+    "network namespace": files.filter((file) => file.startsWith(`${netnsDir}/`)),
+    // host-local keeps one file an address.
+    address: files.filter((file) => isIPv4(basename(file))),
+    interface: bridgePorts(node.bridgeName),
+    rule: chains.flatMap((table) => rulesOf(node.bridgeSubnet, table).rules.map((rule) => `${table.name} ${rule}`)),
+    mount: mounts,
+    cgroup,
+    file: files.filter((file) => !isBookkeeping(file) && !file.startsWith(`${netnsDir}/`) && !isIPv4(basename(file))),
+  };
+  for (const names of Object.values(found)) names.sort();
+  return found;
+}
+
+/**
+ * What came and what went between two audits, one line each, for a person: `task berth-1-2 came`. Empty when nothing
+ * did. `ignore` leaves out lines that are meant to differ.
+ */
+export function diff(before: Audit, after: Audit, ignore?: RegExp): string[] {
+  return KINDS.flatMap((kind) => [
+    ...without(after[kind], before[kind]).map((name) => `${kind} ${name} came`),
+    ...without(before[kind], after[kind]).map((name) => `${kind} ${name} went`),
+  ]).filter((line) => ignore?.test(line) !== true);
+}
+
+// A multiset difference: the same mount can be there twice.
+function without(names: readonly string[], others: readonly string[]): string[] {
+  const rest = [...others];
+  return names.filter((name) => {
+    const index = rest.indexOf(name);
+    if (index >= 0) rest.splice(index, 1);
+    return index < 0;
+  });
+}
+
+async function mountsOf(node: LocalNode): Promise<string[]> {
+  const mounts = await Promise.all([node.runDir, node.dir].map(mountsBelow));
+  return mounts.flat().map(({ mountPoint, fsType }) => `${fsType} on ${mountPoint}`);
+}
+
+// host-local's lock and the last address it gave stay.
+function isBookkeeping(file: string): boolean {
+  return /^(lock|last_reserved_ip\.\d+)$/.test(basename(file));
+}
+
+function filesBelow(directory: string): string[] {
+  if (!existsSync(directory)) return [];
+  const entries = readdirSync(directory, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
+}
+
+// The first column of a table below its heading.
+function rows(table: readonly string[]): string[] {
+  return table.slice(1).map((line) => line.split(/\s/, 1).join());
+}
+
+function lines(text: string): string[] {
+  return text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
+}

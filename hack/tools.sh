@@ -1,0 +1,162 @@
+#!/usr/bin/env bash
+# Brings the real parts that Berth is developed and tested on to a Debian 12 machine: containerd, runc, CNI plugins, a
+# registry, etcd, kube-apiserver and kubectl. Everything that may not touch the machine itself (daemons above all: their
+# packages would start services) is unpacked into a cache outside the checkout, and run from there.
+#
+#   BERTH_CACHE         the cache (default: ~/.cache/berth)
+#   KUBEBUILDER_ASSETS  a directory with kube-apiserver and etcd to use instead of those of the cache
+#   BERTH_OFFLINE=1     do not try to download a kube-apiserver, build it
+set -euo pipefail
+
+here=$(dirname "$(readlink -f "$0")")
+cache=${BERTH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/berth}
+apiserver_release=v1.34.1
+
+# name in the cache | Debian suite | package | version this was tried with (another is taken when the mirror has moved on)
+packages="
+containerd-2.1|forky|containerd|2.1.9+ds1-5
+containerd-1.7|trixie|containerd|1.7.24~ds1-6+deb13u1
+containerd-1.6|bookworm|containerd|1.6.20~ds1-1+deb12u3
+runc|bookworm|runc|1.1.5+ds1-1+deb12u1
+cni|bookworm|containernetworking-plugins|1.1.1+ds1-3+b5
+busybox|bookworm|busybox-static|1:1.35.0-4+deb12u1+b1
+docker-registry|bookworm|docker-registry|2.8.2+ds1-1
+kubectl|forky|kubectl|1.36.4+ds-1
+etcd|trixie|etcd-server|3.5.16-4
+"
+
+say() { printf '==> %s\n' "$*" >&2; }
+die() { printf 'tools.sh: %s\n' "$*" >&2; exit 1; }
+
+# Commands of the machine itself, with the packages that bring them.
+missing_packages() {
+  local pair
+  for pair in iptables:iptables nft:nftables ip:iproute2 openssl:openssl curl:curl flock:util-linux ps:procps; do
+    command -v "${pair%%:*}" >/dev/null || printf '%s\n' "${pair#*:}"
+  done
+  [ -e /etc/ssl/certs/ca-certificates.crt ] || printf 'ca-certificates\n'
+}
+
+apt() { apt-get -q -y -o DPkg::Lock::Timeout=300 "$@"; }
+
+install_packages() {
+  [ $# -gt 0 ] || return 0
+  [ "$(id -u)" = 0 ] || die "root is needed to install $*"
+  say "installing $*"
+  apt update >&2
+  # --no-remove: rather stop than take something away from this machine.
+  DEBIAN_FRONTEND=noninteractive apt install --no-install-recommends --no-remove "$@" >&2
+}
+
+# The Debian mirror this machine's apt is configured with.
+mirror() {
+  local codename
+  codename=$(. /etc/os-release && printf %s "${VERSION_CODENAME:-bookworm}")
+  apt-get indextargets --format '$(SITE) $(RELEASE) $(CREATED_BY)' |
+    awk -v c="$codename" '$3 == "Packages" && ($2 == c || $2 ~ /stable$/) { print $1; exit }'
+}
+
+# apt-get on one suite only, with lists and state of its own, so that the machine's apt never hears of that suite.
+suite_apt() {
+  local suite=$1 dir=$cache/apt/$1
+  shift
+  (cd "$dir" && apt-get -q -o Dir::Etc::SourceList="$dir/list" -o Dir::Etc::SourceParts=/dev/null \
+    -o Dir::State::Lists="$dir/lists" -o Dir::State::status=/dev/null -o Dir::Cache="$dir/cache" \
+    -o Acquire::Check-Valid-Until=false -o APT::Sandbox::User=root "$@") >&2
+}
+
+updated=" "
+update_suite() {
+  local suite=$1 dir=$cache/apt/$1 site
+  case $updated in *" $suite "*) return ;; esac
+  site=$(mirror)
+  [ -n "$site" ] || die "apt has no Debian mirror configured (see /etc/apt/sources.list)"
+  mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
+  printf 'deb %s %s main\ndeb-src %s %s main\n' "$site" "$suite" "$site" "$suite" >"$dir/list"
+  suite_apt "$suite" update
+  updated="$updated$suite "
+}
+
+cached() { [ "$(cat "$cache/$1/.complete" 2>/dev/null)" = "$2" ]; }
+
+# Unpacks a package of a suite into the cache; the rename comes last, so what is there is whole.
+unpack() {
+  local name=$1 suite=$2 package=$3 version=$4 dir
+  cached "$name" "$version" && return
+  say "fetching $package $version ($suite)"
+  update_suite "$suite"
+  dir=$cache/$name
+  rm -rf "$dir.new" "$cache/apt/$suite/$package"_*.deb
+  if ! suite_apt "$suite" download "$package=$version" 2>/dev/null; then
+    say "the mirror has no $package $version any more: taking the version it has"
+    suite_apt "$suite" download "$package" || die "the mirror has no $package in $suite"
+  fi
+  mkdir -p "$dir.new"
+  dpkg -x "$cache/apt/$suite/$package"_*.deb "$dir.new"
+  rm -f "$cache/apt/$suite/$package"_*.deb
+  printf %s "$version" >"$dir.new/.complete"
+  rm -rf "$dir"
+  mv "$dir.new" "$dir"
+}
+
+# A current kube-apiserver from where Kubernetes publishes it. Fails at once where there is no internet.
+download_apiserver() {
+  [ -z "${BERTH_OFFLINE:-}" ] || return 1
+  local arch url dir=$cache/kube-apiserver.new
+  arch=$(dpkg --print-architecture)
+  url=https://dl.k8s.io/release/$apiserver_release/bin/linux/$arch/kube-apiserver
+  say "looking for kube-apiserver $apiserver_release on the internet"
+  rm -rf "$dir" && mkdir -p "$dir"
+  curl -fsSL --connect-timeout 5 --max-time 20 -o "$dir/sum" "$url.sha256" 2>/dev/null || return 1
+  curl -fL --connect-timeout 5 --speed-limit 10000 --speed-time 20 --progress-bar -o "$dir/kube-apiserver" "$url" || return 1
+  printf '%s  %s\n' "$(cat "$dir/sum")" "$dir/kube-apiserver" | sha256sum --check --status || return 1
+  chmod +x "$dir/kube-apiserver"
+}
+
+apiserver() {
+  [ -x "$cache/kube-apiserver/kube-apiserver" ] && return
+  if ! download_apiserver; then
+    say "not to be had: building the one of Debian 12's source package instead (about 5 minutes, only this once)"
+    update_suite bookworm
+    # Debian 12's own Go; the source's make rules want rsync.
+    local wanted=()
+    command -v go >/dev/null || wanted+=(golang-go)
+    command -v rsync >/dev/null || wanted+=(rsync)
+    command -v make >/dev/null || wanted+=(make)
+    install_packages "${wanted[@]}"
+    rm -f "$cache"/apt/bookworm/kubernetes_*
+    suite_apt bookworm source --download-only kubernetes
+    "$here/build-apiserver.sh" "$cache"/apt/bookworm/kubernetes_*.orig.tar.* "$cache/kube-apiserver.new"
+    rm -f "$cache"/apt/bookworm/kubernetes_*
+  fi
+  rm -rf "$cache/kube-apiserver"
+  mv "$cache/kube-apiserver.new" "$cache/kube-apiserver"
+}
+
+# Calls "$@" with the four columns of every package that is wanted.
+each_package() {
+  local name suite package version
+  while IFS='|' read -r name suite package version; do
+    [ -n "$name" ] || continue
+    [ "$name" = etcd ] && [ -n "${KUBEBUILDER_ASSETS:-}" ] && continue
+    "$@" "$name" "$suite" "$package" "$version" </dev/null || return 1
+  done <<<"$packages"
+}
+
+check() { cached "$1" "$4"; }
+
+complete() {
+  [ -z "$(missing_packages)" ] || return 1
+  [ -n "${KUBEBUILDER_ASSETS:-}" ] || [ -x "$cache/kube-apiserver/kube-apiserver" ] || return 1
+  each_package check
+}
+
+complete && exit 0
+mkdir -p "$cache/apt"
+# shellcheck disable=SC2046
+install_packages $(missing_packages)
+exec 9>"$cache/.lock"
+flock --nonblock 9 || { say "another process is filling $cache: waiting for it"; flock 9; }
+each_package unpack
+[ -n "${KUBEBUILDER_ASSETS:-}" ] || apiserver
+say "all parts are in $cache"

@@ -1,0 +1,212 @@
+/** Puts an agent's parts together, connects their events to the queue, and takes them apart again. */
+import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import type { Logger } from "pino";
+import type { Container } from "./api/index.ts";
+import type { Config } from "./config.ts";
+import { Containerd, type ReceivedEvent, type Subscription, UnsupportedContainerd } from "./containerd/index.ts";
+import { containerPath, EventRecorder, keyOf, KubeApi, ListWatch, NodeLease, WorkQueue } from "./kube/index.ts";
+import { makeParts, type NodeSettings, type Parts } from "./lifecycle/parts.ts";
+import { reconcile } from "./lifecycle/reconcile.ts";
+import { keyOf as recordKey } from "./lifecycle/record.ts";
+import { sweep } from "./lifecycle/remove.ts";
+import { StatusWriter } from "./lifecycle/status-writer.ts";
+import { detectCgroups, nodeFacts } from "./node/index.ts";
+import { HealthServer } from "./telemetry/index.ts";
+
+/** Milliseconds between attempts of a key that fails for another reason than its own start. */
+const RECONCILE_BACKOFF = { baseMs: 200, maxMs: 30_000 };
+/** Milliseconds that reconciles under way and Events not yet sent have to end when the agent is told to. */
+const CLOSE_BOUND_MS = 3000;
+const FLUSH_BOUND_MS = 1000;
+/** Characters of a uid, with which a container's id begins. */
+const UID_LENGTH = 36;
+
+/** What an agent is given beside its configuration. */
+export interface AgentOptions {
+  readonly config: Config;
+  readonly logger: Logger;
+  /** Called when the agent can't work on this node whatever it waits for: the containerd is too old. */
+  readonly onFatal: (error: Error) => void;
+}
+
+/** An agent at work: it stays up whatever is away, and says so in `/readyz`. */
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #health: HealthServer;
+  readonly #api: KubeApi;
+  readonly #containerd: Containerd;
+  readonly #containers: ListWatch<Container>;
+  readonly #statuses: StatusWriter;
+  readonly #queue: WorkQueue;
+  readonly #events: EventRecorder;
+  readonly #lease: NodeLease;
+  readonly #parts: Parts;
+  /** Keys by uid, for the events of tasks. */
+  readonly #keys = new Map<string, string>();
+  #subscription: Subscription | undefined;
+  /** Why containerd can't be used. */
+  #away = new Error("not connected yet");
+  /** What crashed starts left behind is cleared: from then on there may be new ones. */
+  #swept = false;
+
+  private constructor(options: AgentOptions, facts: NodeSettings["facts"]) {
+    const { config, logger } = options;
+    this.#options = options;
+    this.#health = new HealthServer({ address: config.metricsAddress, checks: ["containerd", "apiserver"], logger });
+    this.#api = KubeApi.load({ kubeconfig: config.kubeconfig });
+    this.#containerd = new Containerd({
+      address: config.containerdAddress,
+      namespace: config.containerdNamespace,
+      snapshotter: config.snapshotter,
+      logger,
+    });
+    this.#events = new EventRecorder({ api: this.#api, component: "berth.dev/agent", host: config.nodeName, logger });
+    this.#lease = new NodeLease({
+      api: this.#api,
+      nodeName: config.nodeName,
+      namespace: this.#api.namespace,
+      holder: `${hostname()}_${randomUUID()}`,
+      logger,
+    });
+    this.#containers = this.#watchContainers();
+    this.#statuses = new StatusWriter(this.#api, this.#containers);
+    this.#queue = new WorkQueue({
+      concurrency: config.concurrency,
+      handler: (key) => this.#handle(key),
+      backoff: RECONCILE_BACKOFF,
+      logger,
+    });
+    this.#parts = makeParts({
+      config,
+      facts,
+      api: this.#api,
+      containerd: this.#containerd,
+      events: this.#events,
+      requeue: (key) => {
+        this.#queue.add(key);
+      },
+      logger,
+    });
+  }
+
+  /**
+   * Makes an agent and sets it to work.
+   * @throws Error when the configuration can't be meant: no credentials, an address that can't be listened on
+   */
+  static async start(options: AgentOptions): Promise<Agent> {
+    const [facts, cgroups, bootID] = await Promise.all([
+      nodeFacts(),
+      detectCgroups(),
+      readFile("/proc/sys/kernel/random/boot_id", "utf8"),
+    ]);
+    const agent = new Agent(options, { node: facts, cgroups, bootID: bootID.trim() });
+    await agent.#start();
+    return agent;
+  }
+
+  async #start(): Promise<void> {
+    await this.#health.start();
+    await this.#parts.network.prepare().catch((error: unknown) => {
+      this.#options.logger.warn({ err: error }, "the default network can't work yet");
+    });
+    this.#subscription = this.#containerd.subscribe({
+      filters: [`topic~="^/tasks/",namespace==${JSON.stringify(this.#options.config.containerdNamespace)}`],
+      onEvent: (event) => {
+        this.#onTaskEvent(event);
+      },
+      onConnected: (connected, error) => void this.#onContainerd(connected, error),
+    });
+    this.#containers.start();
+    this.#lease.start();
+  }
+
+  /** Ends the agent; containers run on. */
+  async stop(): Promise<void> {
+    this.#subscription?.close();
+    this.#parts.pulls.close();
+    this.#parts.references.close();
+    this.#parts.logs.close();
+    await Promise.all([this.#lease.stop(), this.#containers.stop(), this.#queue.close(CLOSE_BOUND_MS)]);
+    await this.#events.flush(FLUSH_BOUND_MS);
+    this.#containerd.close();
+    this.#api.close();
+    await this.#health.close();
+  }
+
+  #watchContainers(): ListWatch<Container> {
+    const { config, logger } = this.#options;
+    const { nodeName } = config;
+    return new ListWatch<Container>({
+      api: this.#api,
+      path: containerPath(),
+      fieldSelector: `spec.nodeName=${nodeName}`,
+      // The second half holds on servers without CEL alone, where spec.nodeName can be changed: the change is then refused here.
+      include: ({ spec, status }) => (status?.nodeName ?? spec.nodeName) === nodeName,
+      onChange: (key, object) => {
+        if (object !== undefined) this.#keys.set(object.metadata.uid, key);
+        this.#queue.add(key);
+      },
+      onSync: () => void this.#addRecords(),
+      onConnected: (connected, error) => {
+        this.#health.set("apiserver", connected, error?.message);
+        // What could not be told while it was away.
+        if (connected) for (const container of this.#containers.list()) this.#queue.add(keyOf(container));
+      },
+      logger,
+    });
+  }
+
+  async #handle(key: string): Promise<void> {
+    const object = this.#containers.get(key);
+    if (!this.#swept) {
+      if (object !== undefined) await this.#statuses.runtimeUnavailable(object, this.#away);
+      return;
+    }
+    await reconcile({ parts: this.#parts, cache: this.#containers, queue: this.#queue, statuses: this.#statuses }, key);
+  }
+
+  /** Events only say where to look. Those of the agent's own making (create, start, delete) say nothing new. */
+  #onTaskEvent({ event }: ReceivedEvent): void {
+    if (event.type !== "exit" && event.type !== "paused" && event.type !== "resumed") return;
+    if (event.type === "exit" && event.execId !== undefined) return;
+    const key = this.#keys.get(event.containerId.slice(0, UID_LENGTH));
+    if (key !== undefined) this.#queue.add(key);
+    else void this.#addRecords();
+  }
+
+  async #onContainerd(connected: boolean, error: unknown): Promise<void> {
+    const { logger, onFatal } = this.#options;
+    if (!connected) {
+      this.#away = error instanceof Error ? error : new Error(String(error));
+      this.#health.set("containerd", false, this.#away.message);
+      logger.warn({ err: error }, "containerd is away");
+      // Those that nothing is known of yet are told why.
+      for (const container of this.#containers.list()) this.#queue.add(keyOf(container));
+      return;
+    }
+    try {
+      const { version } = await this.#containerd.ready();
+      logger.info({ version }, "connected to containerd");
+      if (!this.#swept) await sweep(this.#parts);
+      this.#swept = true;
+      this.#health.set("containerd", true);
+      await this.#addRecords();
+      for (const container of this.#containers.list()) this.#queue.add(keyOf(container));
+    } catch (failure) {
+      if (failure instanceof UnsupportedContainerd) onFatal(failure);
+      else logger.warn({ err: failure }, "containerd can't be worked with yet");
+    }
+  }
+
+  /** Looks at every container there is a record of: also at those whose object is gone, or can't be seen now. */
+  async #addRecords(): Promise<void> {
+    try {
+      for (const { applied } of await this.#parts.records.list()) this.#queue.add(recordKey(applied));
+    } catch (error) {
+      // When containerd is back, this is done again.
+      this.#options.logger.debug({ err: error }, "records can't be listed now");
+    }
+  }
+}

@@ -1,0 +1,118 @@
+/** The CustomResourceDefinitions, as the API server takes them. */
+import { GROUP, VERSION } from "./names.ts";
+import { asNode, isFields } from "./schema/node.ts";
+import { container, containerCheckpoint } from "./schema/objects.ts";
+
+type Column = { name: string; type: string; jsonPath: string; description: string; priority?: number };
+
+const AGE: Column = {
+  name: "Age",
+  type: "date",
+  jsonPath: ".metadata.creationTimestamp",
+  description: "Time since it was made.",
+};
+
+const CONTAINER_COLUMNS: readonly Column[] = [
+  { name: "Node", type: "string", jsonPath: ".spec.nodeName", description: "The node that runs it." },
+  { name: "State", type: "string", jsonPath: ".status.state", description: "What it is now." },
+  { name: "Exit", type: "integer", jsonPath: ".status.exitCode", description: "Exit code of its last end." },
+  {
+    name: "Restarts",
+    type: "integer",
+    jsonPath: ".status.restartCount",
+    description: "How often it was started again.",
+  },
+  { name: "Image", type: "string", jsonPath: ".spec.image", description: "The image as the spec has it." },
+  { name: "IP", type: "string", jsonPath: ".status.network.ipAddresses[0]", description: "Its first address." },
+  AGE,
+  { name: "Desired", type: "string", jsonPath: ".spec.desiredState", description: "What it shall be.", priority: 1 },
+  { name: "Reason", type: "string", jsonPath: ".status.reason", description: "Why it is in its state.", priority: 1 },
+  {
+    name: "Container-ID",
+    type: "string",
+    jsonPath: ".status.containerID",
+    description: "Its id in containerd.",
+    priority: 1,
+  },
+];
+
+const CHECKPOINT_COLUMNS: readonly Column[] = [
+  { name: "Container", type: "string", jsonPath: ".spec.containerName", description: "The Container it was taken of." },
+  { name: "State", type: "string", jsonPath: ".status.state", description: "Whether it was taken." },
+  { name: "Size", type: "string", jsonPath: ".status.size", description: "Size of its data." },
+  { name: "Node", type: "string", jsonPath: ".status.nodeName", description: "The node that holds its data." },
+  AGE,
+  { name: "Reason", type: "string", jsonPath: ".status.reason", description: "Why it is in its state.", priority: 1 },
+];
+
+/** The CustomResourceDefinition of Container. */
+export function containerCRD(): object {
+  return definition({
+    names: { kind: "Container", plural: "containers", singular: "container", shortNames: ["ctr"] },
+    columns: CONTAINER_COLUMNS,
+    schema: asNode(container),
+    // Servers before 1.31 drop this field: the agent selects by itself there.
+    selectableFields: [{ jsonPath: ".spec.nodeName" }],
+  });
+}
+
+/** The CustomResourceDefinition of ContainerCheckpoint. */
+export function checkpointCRD(): object {
+  return definition({
+    names: {
+      kind: "ContainerCheckpoint",
+      plural: "containercheckpoints",
+      singular: "containercheckpoint",
+      shortNames: ["ctrck"],
+    },
+    columns: CHECKPOINT_COLUMNS,
+    schema: asNode(containerCheckpoint),
+  });
+}
+
+type Definition = {
+  names: { kind: string; plural: string; singular: string; shortNames: string[] };
+  columns: readonly Column[];
+  schema: object;
+  selectableFields?: readonly { jsonPath: string }[];
+};
+
+function definition({ names, columns, schema, selectableFields }: Definition): object {
+  const version = {
+    name: VERSION,
+    served: true,
+    storage: true,
+    subresources: { status: {} },
+    additionalPrinterColumns: columns,
+    ...(selectableFields ? { selectableFields } : {}),
+    schema: { openAPIV3Schema: structural(schema) },
+  };
+  return {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: `${names.plural}.${GROUP}` },
+    spec: {
+      group: GROUP,
+      scope: "Namespaced",
+      names: { ...names, listKind: `${names.kind}List`, categories: ["berth"] },
+      versions: [version],
+    },
+  };
+}
+
+/** A schema without the agent's own keywords. */
+function structural(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(structural);
+  if (!isFields(schema)) return schema;
+  const known = Object.entries(schema).filter(([keyword]) => !keyword.startsWith("x-berth-"));
+  return Object.fromEntries(
+    known.map(([keyword, value]) => {
+      if (keyword === "x-kubernetes-validations") return [keyword, rules(value)];
+      return [keyword, structural(value)];
+    }),
+  );
+}
+
+/** Rules in the shape that Kubernetes 1.25 knows. */
+const rules = (value: unknown) =>
+  (Array.isArray(value) ? value : []).filter(isFields).map(({ rule, message }) => ({ rule, message }));

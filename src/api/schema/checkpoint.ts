@@ -1,0 +1,34 @@
+/** A ContainerCheckpoint: the memory and files of a running Container, to go on from. */
+import { flag, labelName, moment, object, optional, text, word } from "./fields.ts";
+
+export const CHECKPOINT_STATES = ["Pending", "Completed", "Failed"] as const;
+
+/** The schema of a checkpoint's `spec`. */
+export const checkpointSpec = object(
+  "Of which Container a checkpoint is taken, and how; it can't be changed.",
+  {
+    containerName: labelName("Name of the Container, of the same namespace."),
+    leaveRunning: optional(
+      flag("Whether the container goes on after it. Docker: checkpoint create --leave-running.", true),
+    ),
+    tcpEstablished: optional(
+      flag("Whether open TCP connections are part of it; else it fails when there are any.", false),
+    ),
+    fileLocks: optional(flag("Whether locks of files are part of it; else it fails when there are any.", false)),
+  },
+  {
+    rules: [
+      { rule: "self == oldSelf", message: "a checkpoint's spec can't be changed: create another ContainerCheckpoint" },
+    ],
+  },
+);
+
+/** The schema of a checkpoint's `status`. */
+export const checkpointStatus = object("What became of the checkpoint.", {
+  state: optional(word("Pending, Completed or Failed.", CHECKPOINT_STATES)),
+  reason: optional(text("Why, for a program.", { max: 256 })),
+  message: optional(text("Why, for a person.", { max: 32768 })),
+  nodeName: optional(text("The node that holds the data.")),
+  size: optional(text("Size of the data, such as 12Mi.", { max: 32 })),
+  createdAt: optional(moment("When it was taken.")),
+});

@@ -1,0 +1,198 @@
+/** How a container is reached and what it reaches: `spec.ports` and `spec.network`. */
+import { HOST_NAME, IP_ADDRESS, labelName, list, object, optional, text, whole, word, type Rule } from "./fields.ts";
+
+/** The largest TCP, UDP or SCTP port. */
+export const MAX_PORT = 65535;
+
+const portName = {
+  pattern: "^[a-z0-9]+(-[a-z0-9]+)*$",
+  says: "must be of lower case letters, digits and single '-' between them",
+};
+
+const port = object("A port of the container.", {
+  name: optional(
+    text("Name of the port, unique in the list; healthcheck can refer to it.", { min: 1, max: 15, form: portName }),
+  ),
+  containerPort: whole("The port in the container's network.", { min: 1, max: MAX_PORT }),
+  hostPort: optional(
+    whole("Port of the node that is forwarded to containerPort; without it nothing is published. Docker: --publish.", {
+      min: 1,
+      max: MAX_PORT,
+    }),
+  ),
+  protocol: optional(word("Protocol of the port.", ["TCP", "UDP", "SCTP"], "TCP")),
+  hostIP: optional(
+    text("Address of the node on which hostPort is open; all of them unless set.", { max: 45, form: IP_ADDRESS }),
+  ),
+});
+
+/** `spec.ports`, as core/v1; atomic, so that one container port may be published on several ports of the node. */
+export const ports = list("Ports of the container, and those of the node that lead to them.", port, {
+  max: 100,
+  rules: [
+    {
+      rule: "self.all(a, !has(a.hostPort) || self.exists_one(b, has(b.hostPort) && b.hostPort == a.hostPort && b.protocol == a.protocol && (has(b.hostIP) ? b.hostIP : '') == (has(a.hostIP) ? a.hostIP : '')))",
+      message: "a hostPort is given twice: each pair of hostPort and protocol can be used once for a hostIP",
+    },
+    {
+      rule: "self.all(a, !has(a.name) || self.exists_one(b, has(b.name) && b.name == a.name))",
+      message: "a name is given to two ports: names of ports must be unique",
+    },
+  ],
+});
+
+/** The ways a container is connected. */
+export const NETWORK_MODES = ["Bridge", "Host", "None", "Container"] as const;
+
+const link = object("Another Container that is known to this one by name.", {
+  container: labelName("Name of the other Container, of the same namespace and node."),
+  alias: optional(text("Name under which it is known; defaults to its own.", { min: 1, max: 63, form: HOST_NAME })),
+});
+
+const dns = object(
+  "Settings of the container's /etc/resolv.conf; what is left out is the node's.",
+  {
+    nameservers: optional(
+      list(
+        "Addresses of the name servers. Docker: --dns.",
+        text("An IP address.", { min: 1, max: 45, form: IP_ADDRESS }),
+        { max: 3 },
+      ),
+    ),
+    searches: optional(
+      list(
+        "Domains in which short names are looked up. Docker: --dns-search.",
+        text("A domain; '.' stands for no search at all.", {
+          min: 1,
+          form: {
+            pattern: "^(\\.|[a-zA-Z0-9_]([-_.a-zA-Z0-9]*[a-zA-Z0-9_])?\\.?)$",
+            says: "must be a domain such as example.com",
+          },
+        }),
+        { max: 32 },
+      ),
+    ),
+    options: optional(
+      list(
+        "Options of the resolver. Docker: --dns-option.",
+        object("An option of resolv.conf(5).", {
+          name: text("Name of the option, such as ndots or edns0.", {
+            min: 1,
+            max: 63,
+            form: {
+              pattern: "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+              says: "must be an option of resolv.conf such as ndots",
+            },
+          }),
+          value: optional(
+            text("Its value, where it has one.", {
+              max: 63,
+              form: { pattern: "^[^\\s:]*$", says: "must be a value without spaces and ':'" },
+            }),
+          ),
+        }),
+        { max: 20 },
+      ),
+    ),
+  },
+  {
+    rules: [
+      {
+        rule: "!has(self.options) || self.options.all(o, !(o.name in ['ndots', 'timeout', 'attempts']) || (has(o.value) && o.value.matches('^[0-9]+$')))",
+        message: "the dns options ndots, timeout and attempts need a number as their value",
+        at: "options",
+      },
+    ],
+  },
+);
+
+const hostAliases = list(
+  "Lines added to the container's /etc/hosts. Docker: --add-host.",
+  object("An address and its names.", {
+    ip: text("The IP address.", { min: 1, max: 45, form: IP_ADDRESS }),
+    hostnames: list("Names of the address.", text("A host name.", { min: 1, form: HOST_NAME }), { min: 1, max: 50 }),
+  }),
+  { max: 100, keys: ["ip"] },
+);
+
+// Link-local and ours to give: the lowest bit of the first byte must be 0, or the address is a group's.
+const MAC_ADDRESS = {
+  pattern: "^[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5}$",
+  says: "must be the MAC address of one host, such as 02:42:0a:59:00:02",
+};
+
+const onlyWith = (field: string, mode: string, hint: string): Rule => ({
+  rule: `!has(self.${field}) || self.mode == '${mode}'`,
+  message: `network.${field} is only for network.mode ${mode}${hint}`,
+  at: field,
+});
+
+/** `spec.network`. */
+export const network = object(
+  "How the container is connected.",
+  {
+    mode: optional(
+      word(
+        "Bridge gives it a network and address of its own, Host the node's network, None only loopback, Container the network of another Container. Docker: --network.",
+        NETWORK_MODES,
+        "Bridge",
+      ),
+    ),
+    container: optional(
+      labelName("With mode Container: name of the Container, of the same namespace and node, whose network is joined."),
+    ),
+    links: optional(
+      list("Containers known to this one by name, as Docker's --link; they must run, else the start waits.", link, {
+        max: 50,
+        rules: [
+          {
+            rule: "self.all(a, self.exists_one(b, (has(b.alias) ? b.alias : b.container) == (has(a.alias) ? a.alias : a.container)))",
+            message: "two links have the same name: give each an alias of its own",
+          },
+        ],
+      }),
+    ),
+    dns: optional(dns),
+    hostAliases: optional(hostAliases),
+    name: optional(
+      text("Name of another CNI network of the node; the agent's own bridge unless set. Docker: --network NAME.", {
+        min: 1,
+        max: 63,
+        form: {
+          pattern: "^[a-zA-Z0-9][-_.a-zA-Z0-9]*$",
+          says: "must be the name of a CNI network: letters, digits, '-', '_' and '.'",
+        },
+      }),
+    ),
+    ipAddress: optional(
+      text("A fixed address of the network; a free one unless set. Docker: --ip.", {
+        min: 1,
+        max: 45,
+        form: IP_ADDRESS,
+      }),
+    ),
+    macAddress: optional(
+      text("A fixed MAC address; a free one unless set. Docker: --mac-address.", { max: 17, form: MAC_ADDRESS }),
+    ),
+  },
+  {
+    preset: true,
+    rules: [
+      {
+        rule: "(self.mode == 'Container') == has(self.container)",
+        message:
+          "network.container names the Container to join: it is needed with network.mode Container, and only allowed there",
+        at: "container",
+      },
+      onlyWith("links", "Bridge", "; use hostAliases elsewhere"),
+      onlyWith("name", "Bridge", ""),
+      onlyWith("ipAddress", "Bridge", ""),
+      onlyWith("macAddress", "Bridge", ""),
+      {
+        rule: "!(has(self.dns) || has(self.hostAliases)) || self.mode != 'Container'",
+        message:
+          "network.dns and network.hostAliases are those of the joined Container with network.mode Container; leave them out",
+      },
+    ],
+  },
+);

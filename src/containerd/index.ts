@@ -1,0 +1,23 @@
+/** The runtime: a node's containerd over its gRPC API. */
+export * from "./any.ts";
+export type { ImportOptions } from "./archive.ts";
+export type { ServiceClient } from "./client.ts";
+export type { CallOptions } from "./connection.ts";
+export * from "./containerd.ts";
+export * from "./errors.ts";
+export type { DecodedEvent, ReceivedEvent, SubscribeOptions, Subscription } from "./events.ts";
+export { chainID } from "./image-config.ts";
+export type { ImageHealthcheck, OciImageConfig } from "./image-config.ts";
+export type { PulledImage } from "./images.ts";
+export type { Leases } from "./leases.ts";
+export type { Platform } from "./platform.ts";
+export type { PullProgress } from "./progress.ts";
+export type { Container as ContainerRecord } from "./proto/containers_pb.ts";
+export type { Mount } from "./proto/types_pb.ts";
+export type { PullOptions, RegistryCredentials } from "./pull.ts";
+export type { Reference } from "./reference.ts";
+export { parseReference } from "./reference.ts";
+export * from "./runtime-options.ts";
+export type { TaskState, TaskStatus } from "./tasks.ts";
+export { dateOf, taskState } from "./tasks.ts";
+export type { ContainerdVersion } from "./version.ts";

@@ -1,0 +1,33 @@
+/**
+ * The API server's side: requests, a cache that follows a collection, the queue of keys to reconcile, and what an agent
+ * writes beside its status (Events, its node's Lease). Knows Kubernetes' manners, not what a Container is.
+ */
+export { KubeApi } from "./api.ts";
+export type { ObjectList, Query, RequestOptions, WatchEvent } from "./api.ts";
+export type { Backoff } from "./backoff.ts";
+export { systemClock } from "./clock.ts";
+export type { Clock } from "./clock.ts";
+export {
+  ApiError,
+  ApiUnavailable,
+  isAlreadyExists,
+  isConflict,
+  isForbidden,
+  isGone,
+  isNotFound,
+  isUnavailable,
+} from "./errors.ts";
+export { EventRecorder } from "./event-recorder.ts";
+export type { EventRecorderOptions } from "./event-recorder.ts";
+export { ListWatch } from "./list-watch.ts";
+export type { ListWatchOptions, ListWatchTiming } from "./list-watch.ts";
+export { patchFor } from "./merge-patch.ts";
+export { NodeLease } from "./node-lease.ts";
+export type { NodeLeaseOptions } from "./node-lease.ts";
+export { keyOf, parseKey } from "./object.ts";
+export type { KubeMeta, KubeObject } from "./object.ts";
+export * from "./paths.ts";
+export { ReferenceWatcher } from "./reference-watcher.ts";
+export type { Reference, ReferenceWatcherOptions } from "./reference-watcher.ts";
+export { WorkQueue } from "./work-queue.ts";
+export type { WorkQueueOptions } from "./work-queue.ts";

@@ -1,0 +1,234 @@
+import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
+import type { ServerResponse } from "node:http";
+import { FakeServer, json, line, listOf, object, silent, status, until } from "./fake-server.test-support.ts";
+import { ListWatch, type ListWatchOptions } from "./list-watch.ts";
+import type { KubeObject } from "./object.ts";
+
+const TIMERS = {
+  minSeconds: 1,
+  maxSeconds: 1,
+  marginMs: 200,
+  silenceMs: 200,
+  backoff: { baseMs: 5, maxMs: 20 },
+  shortMs: 100,
+  relistAfterMs: 10_000,
+};
+
+describe("ListWatch", () => {
+  let server: FakeServer;
+  let watches: { response: ServerResponse; query: URLSearchParams }[];
+  let lists: object[];
+  let changes: string[];
+  let connections: boolean[];
+  let running: ListWatch<KubeObject>[];
+
+  beforeEach(async () => {
+    [watches, lists, changes, connections, running] = [[], [listOf(10)], [], [], []];
+    server = await FakeServer.start(serve);
+  });
+  afterEach(async () => {
+    await Promise.all(running.map((each) => each.stop()));
+    await server.close();
+  });
+
+  function serve(_request: unknown, response: ServerResponse, url: URL): void {
+    if (url.searchParams.get("watch") === "true") {
+      response.writeHead(200).flushHeaders();
+      watches.push({ response, query: url.searchParams });
+    } else json(response, 200, (lists.length > 1 ? lists.shift() : lists[0]) ?? {});
+  }
+
+  function follow(options: Partial<ListWatchOptions<KubeObject>> = {}): ListWatch<KubeObject> {
+    const listWatch = new ListWatch<KubeObject>({
+      api: server.api(),
+      path: "/things",
+      onChange: (key, value) => changes.push(`${key}@${value?.metadata.resourceVersion ?? "gone"}`),
+      onConnected: (connected) => connections.push(connected),
+      logger: silent,
+      timers: TIMERS,
+      ...options,
+    });
+    running.push(listWatch);
+    listWatch.start();
+    return listWatch;
+  }
+
+  async function watchNumber(number: number): Promise<{ response: ServerResponse; query: URLSearchParams }> {
+    await until(() => watches.length >= number);
+    const watch = watches[number - 1];
+    if (watch === undefined) throw new Error("no watch");
+    return watch;
+  }
+
+  it("lists in pages, then watches from the list's version", async () => {
+    lists = [
+      { metadata: { resourceVersion: "10", continue: "more" }, items: [object("a", 5)] },
+      listOf(10, object("b", 6)),
+    ];
+    const listWatch = follow({ fieldSelector: "spec.nodeName=n" });
+    const { query } = await watchNumber(1);
+    expect(changes).toEqual(["ns/a@5", "ns/b@6"]);
+    expect(listWatch.synced).toBe(true);
+    expect(Object.fromEntries(query)).toMatchObject({
+      resourceVersion: "10",
+      fieldSelector: "spec.nodeName=n",
+      allowWatchBookmarks: "true",
+      timeoutSeconds: "1",
+    });
+    expect(server.requests[1]).toContain("continue=more");
+  });
+
+  it("understands events cut anywhere, inside a character too", async () => {
+    const listWatch = follow();
+    const { response } = await watchNumber(1);
+    const bytes = Buffer.from(
+      line("ADDED", object("ä€😀", 11, { note: "x\\ny" })) + line("MODIFIED", object("ä€😀", 12)),
+    );
+    for (const byte of bytes) {
+      response.write(Buffer.from([byte]));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await until(() => changes.length === 2);
+    expect(changes).toEqual(["ns/ä€😀@11", "ns/ä€😀@12"]);
+    expect(listWatch.get("ns/ä€😀")?.metadata.resourceVersion).toBe("12");
+  });
+
+  it("goes on from the last version, bookmarks included, without a list when the server ends a watch", async () => {
+    follow();
+    const first = await watchNumber(1);
+    first.response.write(line("ADDED", object("a", 11)));
+    first.response.end(line("BOOKMARK", object("", 20)));
+    const second = await watchNumber(2);
+    expect(second.query.get("resourceVersion")).toBe("20");
+    second.response.write(line("DELETED", object("a", 21)));
+    await until(() => changes.length === 2);
+    expect(changes).toEqual(["ns/a@11", "ns/a@gone"]);
+    expect(server.requests.filter((request) => !request.includes("watch=true"))).toHaveLength(1);
+    expect(connections).toEqual([true]);
+  });
+
+  it.each([
+    ["an answer", (response: ServerResponse) => response.destroy()],
+    ["an ERROR event", (response: ServerResponse) => response.end(line("ERROR", status(410, "Expired")))],
+  ])("lists again when the version is too old (%s), and reports the differences only", async (how, end) => {
+    lists = [listOf(10, object("same", 1), object("changed", 2), object("deleted", 3))];
+    const listWatch = follow();
+    const { response } = await watchNumber(1);
+    changes.length = 0;
+    lists = [listOf(30, object("same", 1), object("changed", 25), object("new", 26))];
+    if (how === "an answer") {
+      let refused = false;
+      server.handler = (request, answer, url) => {
+        if (url.searchParams.get("watch") !== "true" || refused) serve(request, answer, url);
+        else {
+          refused = true;
+          json(answer, 410, status(410, "Expired"));
+        }
+      };
+    }
+    end(response);
+    expect((await watchNumber(2)).query.get("resourceVersion")).toBe("30");
+    expect(changes.sort()).toEqual(["ns/changed@25", "ns/deleted@gone", "ns/new@26"]);
+    expect(listWatch.list()).toHaveLength(3);
+  });
+
+  it("gives up a connection that is dead without having been closed", async () => {
+    follow();
+    await watchNumber(1); // Never answers, never ends: neither in time …
+    const second = await watchNumber(2);
+    second.response.write(line("BOOKMARK", object("", 15))); // … nor with the bookmarks it had begun to send.
+    const before = performance.now();
+    const third = await watchNumber(3);
+    expect(performance.now() - before).toBeLessThan(900);
+    expect(third.query.get("resourceVersion")).toBe("15");
+  });
+
+  it("follows a server again that was away, and says so once", async () => {
+    const { port } = server;
+    follow();
+    await watchNumber(1);
+    await server.close();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    lists = [listOf(50, object("meanwhile", 40))];
+    server = await FakeServer.start(serve, port);
+    const { response, query } = await watchNumber(2);
+    expect(query.get("resourceVersion")).toBe("10");
+    response.write(line("ADDED", object("meanwhile", 40)));
+    await until(() => changes.length === 1);
+    expect(connections).toEqual([true, false, true]);
+  });
+
+  it("lists again after a long absence", async () => {
+    const { port } = server;
+    follow({ timers: { ...TIMERS, relistAfterMs: 100 } });
+    await watchNumber(1);
+    await server.close();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    lists = [listOf(4, object("restored", 3))];
+    server = await FakeServer.start(serve, port);
+    expect((await watchNumber(2)).query.get("resourceVersion")).toBe("4");
+    expect(changes).toEqual(["ns/restored@3"]);
+  });
+
+  it("selects by itself where the server does not know the field", async () => {
+    const unknown = status(400, "BadRequest", 'Unable to find "things": field label not supported: spec.nodeName');
+    server.handler = (request, response, url) => {
+      if (url.searchParams.has("fieldSelector")) json(response, 400, unknown);
+      else serve(request, response, url);
+    };
+    lists = [listOf(10, object("mine", 1, { mine: true }), object("other", 2))];
+    follow({ fieldSelector: "spec.nodeName=n", include: (each) => "mine" in each });
+    const { response } = await watchNumber(1);
+    expect(changes).toEqual(["ns/mine@1"]);
+    response.write(line("MODIFIED", object("mine", 11)) + line("MODIFIED", object("other", 12)));
+    await until(() => changes.length === 2);
+    expect(changes[1]).toBe("ns/mine@gone");
+    expect(connections).toEqual([true]);
+  });
+
+  it("does not turn into a busy loop when watches end as soon as they begin", async () => {
+    server.handler = (request, response, url) => {
+      if (url.searchParams.get("watch") === "true") response.writeHead(200).end();
+      else serve(request, response, url);
+    };
+    follow({ timers: { ...TIMERS, backoff: { baseMs: 100, maxMs: 100 } } });
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    expect(server.requests.length).toBeLessThan(12);
+  });
+
+  it("does not report an own write whose event comes before its answer, but what others wrote meanwhile", async () => {
+    lists = [listOf(10, object("a", 5))];
+    const listWatch = follow();
+    const { response } = await watchNumber(1);
+    changes.length = 0;
+    const write = async (version: number, events: number[]) => {
+      const answer = Promise.withResolvers<KubeObject>();
+      const written = listWatch.write("ns/a", () => answer.promise);
+      for (const each of events) response.write(line("MODIFIED", object("a", each)));
+      await until(() => listWatch.get("ns/a")?.metadata.resourceVersion === String(Math.max(...events)));
+      expect(changes).toEqual([]);
+      answer.resolve(object("a", version));
+      await written;
+    };
+    await write(11, [11]);
+    expect(changes).toEqual([]);
+    await write(13, [12, 13]);
+    expect(changes.splice(0)).toEqual(["ns/a@13"]);
+    await expect(listWatch.write("ns/a", () => Promise.reject(new Error("refused")))).rejects.toThrow("refused");
+    response.write(line("MODIFIED", object("a", 14)));
+    await until(() => changes.length === 1);
+  });
+
+  it("survives an owner that throws", async () => {
+    follow({
+      onChange: (key) => {
+        changes.push(key);
+        throw new Error("owner");
+      },
+    });
+    const { response } = await watchNumber(1);
+    response.write(line("ADDED", object("a", 11)) + line("ADDED", object("b", 12)));
+    await until(() => changes.length === 2);
+    expect(watches).toHaveLength(1);
+  });
+});

@@ -1,0 +1,114 @@
+/** Carries out one step that `decide` named. */
+import { type Container, imagePullPolicy } from "../api/index.ts";
+import type { PulledImage } from "../containerd/index.ts";
+import type { Desired, Instance, Step } from "./decide.ts";
+import { adopt, recordEnd, recordLoss } from "./end.ts";
+import { resolveEnvironment } from "./environment.ts";
+import { ensureImage } from "./image.ts";
+import type { Parts } from "./parts.ts";
+import { type Applied, containerID } from "./record.ts";
+import { remove } from "./remove.ts";
+import { start } from "./start.ts";
+import type { Waiting } from "./status.ts";
+import { kill, pause, rest, resume, stop } from "./stop.ts";
+import { deleteTask } from "./task.ts";
+import { update } from "./update.ts";
+
+/** A step with what it is for. */
+export interface Action {
+  readonly key: string;
+  readonly object: Container | undefined;
+  readonly desired: Desired;
+  readonly step: Exclude<Step, { verb: "none" | "wait" }>;
+}
+
+type Present = Desired & { kind: "present" };
+
+/**
+ * Carries out a step. Answers what has to be waited for when it could not go on.
+ * @throws StartError when it was a start and failed
+ */
+export async function act(parts: Parts, { key, object, desired, step }: Action): Promise<Waiting | undefined> {
+  switch (step.verb) {
+    case "create":
+      return object === undefined || desired.kind !== "present" ? undefined : create(parts, key, object, desired);
+    case "startAgain":
+      return desired.kind === "present" ? startAgain(parts, key, step, desired) : undefined;
+    case "update":
+      if (object !== undefined && desired.kind === "present") await update(parts, step.instance, object, desired.spec);
+      return undefined;
+    case "rest":
+      await rest(parts, step.instance, desired.kind === "present" && desired.spec.desiredState === "Stopped");
+      return undefined;
+    case "discardTask":
+      await deleteTask(parts, step.instance.record.id);
+      return undefined;
+    case "remove":
+      parts.pulls.forget(key);
+      await remove(parts, step.instance.record.id);
+      return undefined;
+    default:
+      await PLAIN[step.verb](parts, step.instance);
+      return undefined;
+  }
+}
+
+/** Verbs that need no more than the instance. */
+const PLAIN = { recordEnd, recordLoss, adopt, stop, kill, pause, resume };
+
+async function create(parts: Parts, key: string, object: Container, desired: Present): Promise<Waiting | undefined> {
+  const { name, namespace, uid, generation } = object.metadata;
+  const { spec } = desired;
+  const id = containerID(object);
+  const environment = await resolveEnvironment(parts, key, object, spec);
+  if ("reason" in environment) return environment;
+  const image = await ensureImage(parts, { key, token: id, object: object.metadata, spec });
+  if ("reason" in image) return image;
+  const applied: Applied = { namespace, name, uid, generation, spec, image: appliedImage(image) };
+  await start(parts, {
+    id,
+    applied,
+    source: { image: image.config, env: environment.env },
+    counts: false,
+    ...restartedAt(desired),
+  });
+  parts.announce(applied, "Normal", "Started", `Started container ${id}`);
+  return undefined;
+}
+
+async function startAgain(
+  parts: Parts,
+  key: string,
+  step: { instance: Instance; counts: boolean; refreshImage: boolean },
+  desired: Present,
+): Promise<Waiting | undefined> {
+  const { record } = step.instance;
+  const { applied } = record;
+  if (step.refreshImage && imagePullPolicy(applied.spec) === "Always") {
+    const image = await ensureImage(parts, { key, token: record.id, object: applied, spec: applied.spec });
+    if ("reason" in image) return image;
+    if (image.digest !== applied.image.digest) {
+      // The tag has moved on: a container of the new image takes the place of this one.
+      await remove(parts, record.id);
+      return undefined;
+    }
+  }
+  await start(parts, { id: record.id, applied, record, counts: step.counts, ...restartedAt(desired) });
+  parts.announce(applied, "Normal", "Started", `Started container ${record.id} again`);
+  return undefined;
+}
+
+function restartedAt(desired: Present): { restartedAt?: string } {
+  return desired.restartedAt === undefined ? {} : { restartedAt: desired.restartedAt };
+}
+
+function appliedImage({ name, digest, chainID, config }: PulledImage): Applied["image"] {
+  const volumes = Object.keys(config.Volumes ?? {});
+  return {
+    name,
+    digest,
+    chainID,
+    ...(config.StopSignal === undefined ? {} : { stopSignal: config.StopSignal }),
+    ...(volumes.length === 0 ? {} : { volumes }),
+  };
+}

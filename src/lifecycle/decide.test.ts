@@ -1,0 +1,238 @@
+import { describe, expect, it } from "@jest/globals";
+import { type ContainerSpec, withDefaults } from "../api/index.ts";
+import type { TaskState } from "../containerd/index.ts";
+import { decide, type Desired, type Instance, type Observed } from "./decide.ts";
+import { type End, NEVER_RUN, type Record, type RunState, type Verdict } from "./record.ts";
+
+const NOW = new Date("2026-01-02T03:04:05.678Z");
+const later = (ms: number): string => new Date(NOW.getTime() + ms).toISOString();
+const ID = "11111111-2222-3333-4444-555555555555-1";
+
+const spec = (changes: Partial<ContainerSpec> = {}): ContainerSpec =>
+  withDefaults({ nodeName: "node-1", image: "busybox", ...changes });
+
+const wish = (changes: Partial<ContainerSpec> = {}, rest: Partial<Desired> = {}): Desired => ({
+  kind: "present",
+  generation: 1,
+  spec: spec(changes),
+  refused: false,
+  done: false,
+  ...(rest as object),
+});
+
+const RUN = { startedAt: later(-60_000), pid: 42, bootID: "boot" };
+const end = (changes: Partial<End> = {}): End => ({
+  exitCode: 1,
+  reason: "Error",
+  oomKilled: false,
+  startedAt: later(-60_000),
+  finishedAt: later(-1000),
+  requested: false,
+  ...changes,
+});
+
+const record = (state: Partial<RunState> = {}, applied: Partial<ContainerSpec> = {}): Record => ({
+  id: ID,
+  applied: {
+    namespace: "default",
+    name: "web",
+    uid: ID.slice(0, 36),
+    generation: 1,
+    spec: spec(applied),
+    image: { name: "docker.io/library/busybox:latest", digest: "sha256:1", chainID: "sha256:2" },
+  },
+  state: { ...NEVER_RUN, ...state },
+});
+
+const task = (status: TaskState["status"], pid = 42): TaskState => ({
+  containerId: ID,
+  pid,
+  status,
+  exitStatus: status === "stopped" ? 1 : 0,
+  ...(status === "stopped" ? { exitedAt: NOW } : {}),
+});
+
+const seen = (current?: Instance, leftovers: Instance[] = []): Observed =>
+  current === undefined ? { leftovers } : { current, leftovers };
+
+const verb = (desired: Desired, observed: Observed): string => decide(desired, observed, NOW).verb;
+
+describe("without a record", () => {
+  const verdict: Verdict = {
+    failure: { exitCode: 127, reason: "CommandNotFound", state: "Exited", final: true, message: "", error: "" },
+    attempts: 1,
+    generation: 1,
+  };
+
+  it("creates what should run, and what should be paused", () => {
+    expect(verb(wish(), seen())).toBe("create");
+    expect(verb(wish({ desiredState: "Paused" }), seen())).toBe("create");
+  });
+
+  it("creates nothing that is to be stopped, can't be applied, has ended for good or is gone", () => {
+    expect(verb(wish({ desiredState: "Stopped" }), seen())).toBe("none");
+    expect(verb(wish({}, { refused: true }), seen())).toBe("none");
+    expect(verb(wish({}, { done: true }), seen())).toBe("none");
+    expect(verb({ kind: "absent" }, seen())).toBe("none");
+    expect(verb({ kind: "deleting" }, seen())).toBe("none");
+  });
+
+  it("does not try again after a final verdict, until the spec or restartedAt changes", () => {
+    expect(verb(wish({}, { verdict }), seen())).toBe("none");
+    expect(verb(wish({}, { verdict, generation: 2 }), seen())).toBe("create");
+    expect(verb(wish({}, { verdict, restartedAt: "now" }), seen())).toBe("create");
+  });
+
+  it("waits for the next try of a verdict that is not final", () => {
+    const waiting = { ...verdict, nextRetryAt: later(10) };
+    expect(decide(wish({}, { verdict: waiting }), seen(), NOW)).toEqual({ verb: "wait", until: later(10) });
+    expect(verb(wish({}, { verdict: { ...waiting, nextRetryAt: later(0) } }), seen())).toBe("create");
+  });
+});
+
+describe("with a task", () => {
+  const running = (state: Partial<RunState> = {}, applied: Partial<ContainerSpec> = {}): Instance => ({
+    record: record({ run: RUN, ...state }, applied),
+    task: task("running"),
+  });
+  const paused = { record: record({ run: RUN }), task: task("paused") };
+
+  it("leaves alone what is as wished", () => {
+    expect(verb(wish(), seen(running()))).toBe("none");
+    expect(
+      verb(
+        wish({ desiredState: "Paused" }),
+        seen({ ...paused, record: record({ run: RUN }, { desiredState: "Paused" }) }),
+      ),
+    ).toBe("none");
+  });
+
+  it("takes over a task that its record does not know", () => {
+    expect(verb(wish(), seen({ record: record(), task: task("running") }))).toBe("adopt");
+    expect(verb(wish(), seen({ record: record({ run: RUN }), task: task("running", 43) }))).toBe("adopt");
+  });
+
+  it("deletes a task that was made but never started", () => {
+    expect(verb(wish(), seen({ record: record(), task: task("created") }))).toBe("discardTask");
+  });
+
+  it("records an end before anything else", () => {
+    for (const desired of [
+      wish(),
+      wish({ image: "other" }),
+      { kind: "deleting" } as const,
+      { kind: "absent" } as const,
+    ]) {
+      expect(verb(desired, seen({ record: record({ run: RUN }), task: task("stopped") }))).toBe("recordEnd");
+    }
+  });
+
+  it.each<[string, Desired]>([
+    ["desiredState Stopped", wish({ desiredState: "Stopped" })],
+    ["another spec", wish({ image: "other" }, { generation: 2 })],
+    ["a deletion", { kind: "deleting" }],
+    ["an object that is gone", { kind: "absent" }],
+    ["restartedAt", wish({}, { restartedAt: "now" })],
+  ])("stops for %s, and kills when the grace period is over", (_, desired) => {
+    expect(
+      verb(desired, seen(running({}, desired.kind === "present" ? { desiredState: desired.spec.desiredState ?? "Running" } : {}))),
+    ).toBe("stop");
+    expect(decide(desired, seen(running({ stopping: { deadline: later(5) } })), NOW)).toEqual({
+      verb: "wait",
+      until: later(5),
+    });
+    expect(verb(desired, seen(running({ stopping: { deadline: later(0) } })))).toBe("kill");
+  });
+
+  it("does not call back a stop that is under way", () => {
+    expect(verb(wish(), seen(running({ stopping: { deadline: later(5) } })))).toBe("wait");
+  });
+
+  it("pauses and resumes", () => {
+    expect(verb(wish({ desiredState: "Paused" }), seen(running({}, { desiredState: "Paused" })))).toBe("pause");
+    expect(verb(wish(), seen(paused))).toBe("resume");
+  });
+
+  it("applies in place what can be, and leaves alone what runs when the spec can't be applied", () => {
+    expect(verb(wish({ restartPolicy: "Never" }, { generation: 2 }), seen(running()))).toBe("update");
+    expect(verb(wish({ image: "other" }, { generation: 2, refused: true }), seen(running()))).toBe("none");
+  });
+});
+
+describe("after an end", () => {
+  const ended = (state: Partial<RunState>, applied: Partial<ContainerSpec> = {}): Instance => ({
+    record: record(state, applied),
+  });
+
+  it("records the loss of a run whose task is gone", () => {
+    expect(verb(wish(), seen(ended({ run: RUN })))).toBe("recordLoss");
+  });
+
+  it("waits for the restart and then starts again, which counts", () => {
+    const waiting = ended({ lastEnd: end(), nextRetryAt: later(100), holdsNetwork: true });
+    expect(decide(wish(), seen(waiting), NOW)).toEqual({ verb: "wait", until: later(100) });
+    const due = ended({ lastEnd: end(), nextRetryAt: later(0) });
+    expect(decide(wish(), seen(due), NOW)).toEqual({
+      verb: "startAgain",
+      instance: due,
+      counts: true,
+      refreshImage: false,
+    });
+  });
+
+  it("does not count a start twice that a crash cut short", () => {
+    const cut = ended({ lastEnd: end(), starting: true, restartCount: 1 });
+    expect(decide(wish(), seen(cut), NOW)).toMatchObject({ verb: "startAgain", counts: false });
+  });
+
+  it.each<[Partial<ContainerSpec>, Partial<End>, boolean]>([
+    [{ restartPolicy: "Never" }, { exitCode: 1 }, false],
+    [{ restartPolicy: "OnFailure" }, { exitCode: 0 }, false],
+    [{ restartPolicy: "OnFailure" }, { exitCode: 1 }, true],
+    [{ restartPolicy: "Always" }, { exitCode: 0 }, true],
+  ])("%j after %j: restarts: %s", (applied, how, restarts) => {
+    const instance = ended({ lastEnd: end(how), holdsNetwork: true }, applied);
+    expect(verb(wish(applied), seen(instance))).toBe(restarts ? "startAgain" : "rest");
+    const resting = ended({ lastEnd: end(how) }, applied);
+    expect(verb(wish(applied), seen(resting))).toBe(restarts ? "startAgain" : "none");
+  });
+
+  it("starts at once, without counting, when the end was asked for and the wish has turned", () => {
+    const instance = ended({ lastEnd: end({ requested: true }) });
+    expect(decide(wish(), seen(instance), NOW)).toMatchObject({
+      verb: "startAgain",
+      counts: false,
+      refreshImage: false,
+    });
+  });
+
+  it("rests when stopped, and asks for the image when the user starts it again", () => {
+    const applied = { desiredState: "Stopped" } as const;
+    expect(verb(wish(applied), seen(ended({ lastEnd: end(), nextRetryAt: later(100) }, applied)))).toBe("rest");
+    expect(verb(wish(applied), seen(ended({ lastEnd: end(), stopped: true }, applied)))).toBe("none");
+    expect(decide(wish(), seen(ended({ lastEnd: end(), stopped: true })), NOW)).toMatchObject({
+      verb: "startAgain",
+      refreshImage: true,
+    });
+  });
+
+  it("counts a restart by annotation, whatever the policy", () => {
+    const applied = { restartPolicy: "Never" } as const;
+    const instance = ended({ lastEnd: end({ exitCode: 0 }) }, applied);
+    expect(decide(wish(applied, { restartedAt: "now" }), seen(instance), NOW)).toMatchObject({
+      verb: "startAgain",
+      counts: true,
+    });
+  });
+
+  it("removes for a deletion or another spec", () => {
+    expect(verb({ kind: "deleting" }, seen(ended({ lastEnd: end() })))).toBe("remove");
+    expect(verb(wish({ image: "other" }, { generation: 2 }), seen(ended({ lastEnd: end() })))).toBe("remove");
+  });
+});
+
+it("clears leftovers of earlier incarnations before all else", () => {
+  const leftover = { record: record({ run: RUN }), task: task("running") };
+  const step = decide(wish(), seen({ record: record({ run: RUN }), task: task("running") }, [leftover]), NOW);
+  expect(step).toEqual({ verb: "stop", instance: leftover });
+});

@@ -1,0 +1,198 @@
+/**
+ * The one place that says what to do next: a pure function of what is wished, what is seen and the time. It names a
+ * single step; after it, everything is looked at afresh.
+ */
+import { type ContainerSpec, recreationNeeded } from "../api/index.ts";
+import type { TaskState } from "../containerd/index.ts";
+import { shouldRestart } from "../oci/index.ts";
+import type { Record, RunState, Verdict } from "./record.ts";
+
+/** A container's record with its task, where it has one. */
+export interface Instance {
+  readonly record: Record;
+  readonly task?: TaskState;
+}
+
+/** What is on the node for one key. */
+export interface Observed {
+  /** The newest incarnation made for the object. */
+  readonly current?: Instance;
+  /** Earlier incarnations, and those of an earlier object of the same name. */
+  readonly leftovers: readonly Instance[];
+}
+
+/** What is wished for one key. */
+export type Desired =
+  /** No object: all that is left of it goes. */
+  | { readonly kind: "absent" }
+  /** An object that is being deleted: the same, then its finalizer. */
+  | { readonly kind: "deleting" }
+  | {
+      readonly kind: "present";
+      readonly generation: number;
+      /** With its static defaults. */
+      readonly spec: ContainerSpec;
+      readonly restartedAt?: string;
+      /** The object's spec can't be applied: what runs is left as it is, nothing is made. */
+      readonly refused: boolean;
+      /** The object's status says that it has ended for good; without a record, only a new wish starts it again. */
+      readonly done: boolean;
+      /** The verdict on a start that left no record. */
+      readonly verdict?: Verdict;
+    };
+
+/** The next step. */
+export type Step =
+  | { readonly verb: "none" }
+  | { readonly verb: "wait"; readonly until: string }
+  | { readonly verb: "create" }
+  | {
+      readonly verb: "startAgain";
+      readonly instance: Instance;
+      readonly counts: boolean;
+      readonly refreshImage: boolean;
+    }
+  | {
+      readonly verb:
+        | "recordEnd"
+        | "recordLoss"
+        | "adopt"
+        | "discardTask"
+        | "stop"
+        | "kill"
+        | "pause"
+        | "resume"
+        | "update"
+        | "rest"
+        | "remove";
+      readonly instance: Instance;
+    };
+
+const NONE: Step = { verb: "none" };
+
+/** Names the next step for one key. Level-triggered: the same arguments give the same step, whatever went before. */
+export function decide(desired: Desired, observed: Observed, now: Date): Step {
+  const leftover = observed.leftovers[0];
+  if (leftover !== undefined) return endAndRemove(leftover, now);
+  const instance = observed.current;
+  if (desired.kind !== "present") return instance === undefined ? NONE : endAndRemove(instance, now);
+  if (instance === undefined) return create(desired, now);
+
+  const pending = taskStep(instance, now);
+  if (pending !== undefined) return pending;
+  // A spec that can't be applied leaves what runs as it is; what was applied before goes on being kept.
+  const spec = desired.refused ? instance.record.applied.spec : desired.spec;
+  if (recreationNeeded(instance.record.applied.spec, spec)) return endAndRemove(instance, now);
+  if (!desired.refused && desired.generation !== instance.record.applied.generation) {
+    return { verb: "update", instance };
+  }
+  return instance.task === undefined
+    ? withoutTask(instance, spec, desired, now)
+    : withTask(instance, instance.task, spec, desired);
+}
+
+/** No record: a start, unless the last one's verdict says not yet, or not at all. */
+function create(desired: Desired & { kind: "present" }, now: Date): Step {
+  if (desired.refused || desired.spec.desiredState === "Stopped") return NONE;
+  return afterVerdict(desired.verdict, desired, now) ?? (desired.done ? NONE : { verb: "create" });
+}
+
+/** What the last verdict on a start says of now: nothing (undefined) when it is about an earlier wish, or its wait is over. */
+function afterVerdict(
+  verdict: Verdict | undefined,
+  desired: Desired & { kind: "present" },
+  now: Date,
+): Step | undefined {
+  if (verdict === undefined) return undefined;
+  if (verdict.generation !== desired.generation || verdict.restartedAt !== desired.restartedAt) return undefined;
+  if (verdict.nextRetryAt === undefined) return NONE;
+  return waitUntil(verdict.nextRetryAt, now);
+}
+
+function waitUntil(time: string, now: Date): Step | undefined {
+  return Date.parse(time) > now.getTime() ? { verb: "wait", until: time } : undefined;
+}
+
+/** Steps that a task's own state calls for, before any wish: an end to record, a stop under way, a crash to clear up after. */
+function taskStep(instance: Instance, now: Date): Step | undefined {
+  const { task } = instance;
+  const { run, stopping } = instance.record.state;
+  switch (task?.status) {
+    case undefined:
+      return run === undefined ? undefined : { verb: "recordLoss", instance };
+    case "stopped":
+      return { verb: "recordEnd", instance };
+    case "created":
+      return { verb: "discardTask", instance };
+    case "unknown":
+      // The shim is gone or going; containerd announces the end.
+      return NONE;
+    case "running":
+    case "paused":
+    case "pausing":
+      if (run === undefined || run.pid !== task.pid) return { verb: "adopt", instance };
+      if (stopping === undefined) return undefined;
+      return waitUntil(stopping.deadline, now) ?? { verb: "kill", instance };
+  }
+}
+
+/** Ends an instance's task as a stop does, then removes all of it. */
+function endAndRemove(instance: Instance, now: Date): Step {
+  const pending = taskStep(instance, now);
+  if (pending !== undefined) return pending;
+  return { verb: instance.task === undefined ? "remove" : "stop", instance };
+}
+
+function withTask(
+  instance: Instance,
+  task: TaskState,
+  spec: ContainerSpec,
+  desired: Desired & { kind: "present" },
+): Step {
+  if (desired.restartedAt !== undefined && desired.restartedAt !== instance.record.state.restartedAt) {
+    return { verb: "stop", instance };
+  }
+  switch (spec.desiredState) {
+    case "Stopped":
+      return { verb: "stop", instance };
+    case "Paused":
+      return task.status === "running" ? { verb: "pause", instance } : NONE;
+    default:
+      return task.status === "running" ? NONE : { verb: "resume", instance };
+  }
+}
+
+function withoutTask(instance: Instance, spec: ContainerSpec, desired: Desired & { kind: "present" }, now: Date): Step {
+  const { state } = instance.record;
+  if (spec.desiredState === "Stopped") return isAtRest(state, true) ? NONE : { verb: "rest", instance };
+  const held = afterVerdict(state.verdict, desired, now);
+  if (held !== undefined) return held === NONE && !isAtRest(state, false) ? { verb: "rest", instance } : held;
+  if (state.stopped === true) return { verb: "startAgain", instance, counts: false, refreshImage: true };
+  const again = (counts: boolean): Step => ({ verb: "startAgain", instance, counts, refreshImage: false });
+  if (state.starting === true) return again(false);
+  if (desired.restartedAt !== undefined && desired.restartedAt !== state.restartedAt) return again(true);
+  const end = state.lastEnd;
+  if (end === undefined || end.requested) return again(false);
+  if (!restarts(spec, state)) return isAtRest(state, false) ? NONE : { verb: "rest", instance };
+  return (state.nextRetryAt === undefined ? undefined : waitUntil(state.nextRetryAt, now)) ?? again(true);
+}
+
+/** Whether the restart policy wants another run after the last end. */
+export function restarts(spec: ContainerSpec, state: RunState): boolean {
+  const end = state.lastEnd;
+  return (
+    end !== undefined &&
+    !end.requested &&
+    shouldRestart({
+      policy: spec.restartPolicy ?? "Always",
+      exitCode: end.exitCode,
+      restartCount: state.restartCount,
+      maxRestarts: spec.maxRestarts ?? 0,
+    })
+  );
+}
+
+/** A container at rest holds no network (its ports and address are free for others) and waits for no restart. */
+function isAtRest(state: RunState, stopped: boolean): boolean {
+  return state.holdsNetwork !== true && state.nextRetryAt === undefined && (!stopped || state.stopped === true);
+}

@@ -1,0 +1,76 @@
+/**
+ * Ends of runs. Nothing is lost on the way: exit status and OOM count are read and written into the record before the
+ * task, which alone holds them, is deleted.
+ */
+import { endReason, nextDelay } from "../oci/index.ts";
+import { oomKillCount } from "../node/index.ts";
+import { type Instance, restarts } from "./decide.ts";
+import type { Parts } from "./parts.ts";
+import type { End, RunState } from "./record.ts";
+import { cgroupsPath } from "./spec.ts";
+import { deleteTask, logFile } from "./task.ts";
+
+/** Exit code of a run whose end can't be known (Docker's, too). */
+const UNKNOWN_EXIT = 255;
+
+/** Records the end of a stopped task, then deletes the task. */
+export async function recordEnd(parts: Parts, { record, task }: Instance): Promise<void> {
+  if (task === undefined) return;
+  const finishedAt = (task.exitedAt ?? parts.clock()).toISOString();
+  // A crash between record and deletion: the end is known already, and must not count twice.
+  if (record.state.run !== undefined || record.state.lastEnd?.finishedAt !== finishedAt) {
+    const oomKills = await oomKillCount(parts.cgroups, cgroupsPath(parts, record.id));
+    const oomKilled = oomKills !== undefined && oomKills > 0;
+    const { reason, exitCode } = endReason(task.exitStatus, oomKilled);
+    await saveEnd(parts, { record, task }, { exitCode, reason, oomKilled, finishedAt });
+  }
+  await deleteTask(parts, record.id);
+}
+
+/** Records the end of a run whose task is gone without a word: the node was rebooted, or containerd lost it. */
+export async function recordLoss(parts: Parts, instance: Instance): Promise<void> {
+  const rebooted = instance.record.state.run?.bootID !== parts.bootID;
+  const reason = rebooted ? "NodeRebooted" : "Unknown";
+  const finishedAt = parts.clock().toISOString();
+  await saveEnd(parts, instance, { exitCode: UNKNOWN_EXIT, reason, oomKilled: false, finishedAt });
+}
+
+/** Takes over a running task that the record does not know of: the agent died between its start and the record. */
+export async function adopt(parts: Parts, { record, task }: Instance): Promise<void> {
+  if (task === undefined) return;
+  const { starting: _, ...state } = record.state;
+  const run = { startedAt: parts.clock().toISOString(), pid: task.pid, bootID: parts.bootID };
+  await parts.records.saveState(record.id, { ...state, run });
+}
+
+async function saveEnd(
+  parts: Parts,
+  { record }: Instance,
+  how: Pick<End, "exitCode" | "reason" | "oomKilled" | "finishedAt">,
+): Promise<void> {
+  const { run, stopping, starting: _, ...state } = record.state;
+  const end: End = {
+    ...how,
+    ...(run === undefined ? {} : { startedAt: run.startedAt }),
+    requested: stopping !== undefined,
+  };
+  await parts.records.saveState(record.id, withNextRestart(parts, { ...state, lastEnd: end }, record.applied.spec));
+  announce(parts, record.applied, end);
+}
+
+/** Puts the time of the next restart into the state, where the policy wants one. */
+function withNextRestart(parts: Parts, state: RunState, spec: Instance["record"]["applied"]["spec"]): RunState {
+  const end = state.lastEnd;
+  if (end === undefined || !restarts(spec, state)) return state;
+  const ranForMs = end.startedAt === undefined ? 0 : Date.parse(end.finishedAt) - Date.parse(end.startedAt);
+  const backoffMs = nextDelay(state.backoffMs, ranForMs);
+  const nextRetryAt = new Date(parts.clock().getTime() + backoffMs).toISOString();
+  return { ...state, backoffMs, nextRetryAt };
+}
+
+function announce(parts: Parts, applied: Instance["record"]["applied"], end: End): void {
+  const output = logFile(parts.logDir, applied);
+  const message = `Container ended with exit code ${end.exitCode} (${end.reason}); its output is in ${output}`;
+  const failed = end.exitCode !== 0 && !end.requested;
+  parts.announce(applied, failed ? "Warning" : "Normal", end.oomKilled ? "OOMKilled" : "Exited", message);
+}

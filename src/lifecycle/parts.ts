@@ -1,0 +1,89 @@
+/** What the verbs work with: one agent's parts and settings. */
+import type { Logger } from "pino";
+import { API_VERSION } from "../api/index.ts";
+import type { Config } from "../config.ts";
+import type { Containerd } from "../containerd/index.ts";
+import { type EventRecorder, type KubeApi, ReferenceWatcher } from "../kube/index.ts";
+import { Network } from "../network/index.ts";
+import type { Cgroups, NodeFacts } from "../node/index.ts";
+import { RootFilesystem, Volumes } from "../storage/index.ts";
+import { LogRotation } from "../telemetry/index.ts";
+import { Pulls } from "./pulls.ts";
+import type { Applied } from "./record.ts";
+import { Records } from "./records.ts";
+
+/** Writes an Event; never fails, never waits. */
+export type Announce = (
+  object: Pick<Applied, "namespace" | "name" | "uid">,
+  type: "Normal" | "Warning",
+  reason: string,
+  message: string,
+) => void;
+
+/** The parts and settings of one agent. */
+export interface Parts {
+  readonly nodeName: string;
+  readonly api: KubeApi;
+  readonly containerd: Containerd;
+  readonly records: Records;
+  readonly network: Network;
+  readonly rootfs: RootFilesystem;
+  readonly volumes: Volumes;
+  readonly logs: LogRotation;
+  readonly pulls: Pulls;
+  readonly references: ReferenceWatcher;
+  /** Writes an Event on the object that a container was made for. */
+  readonly announce: Announce;
+  readonly facts: NodeFacts;
+  readonly cgroups: Cgroups;
+  readonly runtimes: Config["runtimes"];
+  readonly cgroupRoot: string;
+  readonly logDir: string;
+  /** The kernel's id of this boot: a task that was started under another one ended with the reboot. */
+  readonly bootID: string;
+  readonly clock: () => Date;
+  readonly logger: Logger;
+}
+
+/** What parts are made from. */
+export interface NodeSettings {
+  readonly config: Config;
+  readonly facts: { readonly node: NodeFacts; readonly cgroups: Cgroups; readonly bootID: string };
+  readonly api: KubeApi;
+  readonly containerd: Containerd;
+  readonly events: EventRecorder;
+  /** Has a key looked at again. */
+  readonly requeue: (key: string) => void;
+  readonly logger: Logger;
+}
+
+/** Makes an agent's parts. Nothing is begun yet. */
+export function makeParts(settings: NodeSettings): Parts {
+  const { config, facts, api, containerd, events, requeue, logger } = settings;
+  const { stateDir, dataDir } = config;
+  const announce: Announce = ({ namespace, name, uid }, type, reason, message) => {
+    const metadata = { namespace, name, uid, resourceVersion: "" };
+    events.event({ apiVersion: API_VERSION, kind: "Container", metadata }, type, reason, message);
+  };
+  return {
+    nodeName: config.nodeName,
+    api,
+    containerd,
+    records: new Records(containerd),
+    network: new Network({ ...config, logger }),
+    rootfs: new RootFilesystem({ containerd, stateDir }),
+    volumes: new Volumes({ stateDir, dataDir }),
+    logs: new LogRotation({ logger }),
+    pulls: new Pulls({ source: containerd, hostsDir: config.registryHostsDir, onSettled: requeue, announce, logger }),
+    references: new ReferenceWatcher({ api, onAppear: requeue, logger }),
+    announce,
+    facts: facts.node,
+    cgroups: facts.cgroups,
+    runtimes: config.runtimes,
+    cgroupRoot: config.cgroupRoot,
+    logDir: config.logDir,
+    bootID: facts.bootID,
+    clock: () => new Date(),
+    logger,
+  };
+}

@@ -1,0 +1,198 @@
+/**
+ * Makes one key so: observe, decide, act, until nothing is left to do but wait; then one status patch if it differs.
+ * Level-triggered: it may be called at any time, for any reason, any number of times.
+ */
+import { type Container, RESTARTED_AT, withDefaults } from "../api/index.ts";
+import { isUnavailable } from "../containerd/index.ts";
+import { parseKey } from "../kube/index.ts";
+import { StartError } from "../oci/index.ts";
+import { act } from "./act.ts";
+import { decide, type Desired, type Observed } from "./decide.ts";
+import { verdictAfter } from "./failure.ts";
+import { dropFinalizer, ensureFinalizer } from "./finalizer.ts";
+import { followLog } from "./log.ts";
+import { observe } from "./observe.ts";
+import type { Parts } from "./parts.ts";
+import type { Verdict } from "./record.ts";
+import { refusalOf } from "./refusal.ts";
+import { removeLogs } from "./remove.ts";
+import { endedForGood, statusOf, type Waiting } from "./status.ts";
+import type { StatusWriter } from "./status-writer.ts";
+
+/** Steps in a row after which something must be wrong with `decide`: a recreation takes six. */
+const MAX_STEPS = 20;
+
+/** The objects of this node, as far as they are known. */
+export interface ContainerCache {
+  readonly synced: boolean;
+  get(key: string): Container | undefined;
+  put(object: Container): void;
+}
+
+/** Where a key is put to be looked at again. */
+export interface Requeue {
+  addAt(key: string, time: Date): void;
+}
+
+/** Everything a reconcile works with. */
+export interface Reconcile {
+  readonly parts: Parts;
+  readonly cache: ContainerCache;
+  readonly queue: Requeue;
+  readonly statuses: StatusWriter;
+}
+
+/**
+ * Reconciles one key.
+ * @throws what made it stop half-way; the caller tries again, with backoff
+ */
+export async function reconcile(r: Reconcile, key: string): Promise<void> {
+  const object = r.cache.get(key);
+  if (object === undefined) return withoutObject(r, key);
+  const finalizer = ensureFinalizer(r.parts.api, r.cache, object);
+  try {
+    await withObject(r, key, object);
+  } finally {
+    await finalizer;
+  }
+}
+
+/** No object: one that is gone, or, before the API server was first seen, one whose record tells what is wished. */
+async function withoutObject(r: Reconcile, key: string): Promise<void> {
+  const { observed } = await walk(r, key, undefined, (seen) => (r.cache.synced ? ABSENT : recordedWish(seen)));
+  if (!r.cache.synced || observed.current !== undefined || observed.leftovers.length > 0) return;
+  await forget(r, key);
+}
+
+const ABSENT: Desired = { kind: "absent" };
+
+/** What a record says was wished last: this is what a node without an API server goes by. */
+function recordedWish({ current }: Observed): Desired {
+  if (current === undefined) return ABSENT;
+  const { applied, state } = current.record;
+  return {
+    kind: "present",
+    generation: applied.generation,
+    spec: applied.spec,
+    refused: false,
+    done: false,
+    ...(state.restartedAt === undefined ? {} : { restartedAt: state.restartedAt }),
+  };
+}
+
+async function withObject(r: Reconcile, key: string, object: Container): Promise<void> {
+  const { parts } = r;
+  const refusal = refusalOf(object, parts.nodeName);
+  let end: Walk;
+  try {
+    end = await walk(r, key, object, (_, verdict) =>
+      wishOf(object, refusal !== undefined, verdict ?? r.statuses.verdict(object)),
+    );
+  } catch (error) {
+    if (isUnavailable(error)) await r.statuses.runtimeUnavailable(object, error);
+    throw error;
+  }
+  const { observed, desired, waiting } = end;
+  const { current } = observed;
+  if (desired.kind === "deleting" && current === undefined && observed.leftovers.length === 0) {
+    await forget(r, key);
+    await dropFinalizer(parts.api, object);
+    return;
+  }
+  const network =
+    current?.record.state.holdsNetwork === true ? await parts.network.status(current.record.id) : undefined;
+  followLog(parts, key, current, desired);
+  const verdict = desired.kind === "present" ? desired.verdict : undefined;
+  await r.statuses.write(object, (base) =>
+    statusOf({
+      object: base,
+      desired,
+      observed,
+      nodeName: parts.nodeName,
+      now: parts.clock(),
+      ...(network === undefined ? {} : { network }),
+      ...(waiting === undefined ? {} : { waiting }),
+      ...(verdict === undefined ? {} : { verdict }),
+      ...(refusal === undefined ? {} : { refusal }),
+    }),
+  );
+}
+
+function wishOf(object: Container, refused: boolean, verdict: Verdict | undefined): Desired {
+  if (object.metadata.deletionTimestamp !== undefined) return { kind: "deleting" };
+  const restartedAt = object.metadata.annotations?.[RESTARTED_AT];
+  return {
+    kind: "present",
+    generation: object.metadata.generation,
+    spec: withDefaults(object.spec),
+    refused,
+    done: endedForGood(object),
+    ...(restartedAt === undefined ? {} : { restartedAt }),
+    ...(verdict === undefined ? {} : { verdict }),
+  };
+}
+
+/** Where a walk ended: nothing is left to do but wait. */
+interface Walk {
+  readonly observed: Observed;
+  readonly desired: Desired;
+  readonly waiting?: Waiting;
+}
+
+/** Observes, decides and acts until the next step is to wait. */
+async function walk(
+  r: Reconcile,
+  key: string,
+  object: Container | undefined,
+  wish: (observed: Observed, verdict: Verdict | undefined) => Desired,
+): Promise<Walk> {
+  const { parts } = r;
+  let verdict: Verdict | undefined;
+  for (let steps = 0; steps < MAX_STEPS; steps++) {
+    const observed = await observe(parts, key, object?.metadata.uid);
+    const desired = wish(observed, verdict);
+    const step = decide(desired, observed, parts.clock());
+    if (step.verb === "none") return { observed, desired };
+    if (step.verb === "wait") {
+      r.queue.addAt(key, new Date(step.until));
+      return { observed, desired };
+    }
+    parts.logger.debug({ key, verb: step.verb }, "next step");
+    try {
+      const waiting = await act(parts, { key, object, desired, step });
+      if (waiting !== undefined) return { observed, desired, waiting };
+    } catch (error) {
+      if (!(error instanceof StartError) || desired.kind !== "present") throw error;
+      verdict = await judge(parts, object, error, { desired, observed });
+    }
+  }
+  throw new Error(`${key}: no end to it after ${MAX_STEPS} steps`);
+}
+
+/** Keeps the verdict on a failed start: in the record when there is one, else for the status alone. */
+async function judge(
+  parts: Parts,
+  object: Container | undefined,
+  error: StartError,
+  at: { desired: Desired & { kind: "present" }; observed: Observed },
+): Promise<Verdict | undefined> {
+  const { current } = at.observed;
+  const earlier = current === undefined ? at.desired.verdict : current.record.state.verdict;
+  const verdict = verdictAfter(error, at.desired, earlier, parts.clock());
+  const { failure } = verdict;
+  parts.logger.warn({ err: error, reason: failure.reason, nextRetryAt: verdict.nextRetryAt }, "start failed");
+  const { name, namespace, uid } = object?.metadata ?? current?.record.applied ?? {};
+  if (name !== undefined && namespace !== undefined && uid !== undefined) {
+    parts.announce({ name, namespace, uid }, "Warning", "Failed", `${failure.reason}: ${failure.message}`);
+  }
+  if (current === undefined) return verdict;
+  await parts.records.saveState(current.record.id, { ...current.record.state, verdict });
+  return undefined;
+}
+
+async function forget({ parts, statuses }: Reconcile, key: string): Promise<void> {
+  parts.pulls.forget(key);
+  parts.references.forget(key);
+  statuses.forget(key);
+  await removeLogs(parts, parseKey(key));
+}

@@ -1,0 +1,101 @@
+/** The runtime spec of a container to be made, from everything the start has gathered. */
+import type { ContainerSpec } from "../api/index.ts";
+import type { RuntimeHandler } from "../config.ts";
+import { packRuntimeOptions, type Mount } from "../containerd/index.ts";
+import type { Attachment } from "../network/index.ts";
+import { hostDevices } from "../node/index.ts";
+import {
+  buildSpec,
+  envList,
+  type OciImageConfig,
+  type OciMount,
+  type ResolvedUser,
+  resolveUser,
+  SpecError,
+} from "../oci/index.ts";
+import type { Parts } from "./parts.ts";
+import type { NewRecord } from "./records.ts";
+import type { Applied } from "./record.ts";
+import type { Source, Start } from "./start.ts";
+
+/** The default runtime handler. */
+const DEFAULT_RUNTIME = "runc";
+
+/**
+ * The handler that a spec names.
+ * @throws SpecError when the agent's configuration has none of that name
+ */
+export function runtimeHandler(parts: Pick<Parts, "runtimes">, spec: ContainerSpec): RuntimeHandler {
+  const name = spec.runtime ?? DEFAULT_RUNTIME;
+  const handler = parts.runtimes[name];
+  if (handler === undefined) {
+    const known = Object.keys(parts.runtimes).join(", ");
+    throw new SpecError("spec.runtime", `"${name}" is no runtime of this node: it has ${known}`);
+  }
+  return handler;
+}
+
+/** The cgroup of a container, as in the runtime spec's `cgroupsPath`. */
+export function cgroupsPath(parts: Pick<Parts, "cgroupRoot">, id: string): string {
+  return `${parts.cgroupRoot.replace(/\/$/, "")}/${id}`;
+}
+
+/** What the start has acquired for the container, for the runtime to find. */
+export interface Acquired {
+  readonly rootfs: readonly Mount[];
+  /** Volumes and the network's files. */
+  readonly mounts: readonly OciMount[];
+  readonly network: Attachment | undefined;
+}
+
+/**
+ * The runtime spec of a container, and the runtime that reads it.
+ * @throws SpecError when the spec, with this image and on this node, asks for what can't be
+ */
+export async function specFor(
+  parts: Parts,
+  { id, applied }: Start,
+  source: Source,
+  acquired: Acquired,
+): Promise<Pick<NewRecord, "spec" | "runtime">> {
+  const { namespace, name, uid, spec } = applied;
+  const handler = runtimeHandler(parts, spec);
+  const privileged = spec.securityContext?.privileged === true;
+  const [user, devices] = await Promise.all([
+    userOf(parts, spec, source.image, acquired.rootfs),
+    privileged ? hostDevices() : [],
+  ]);
+  const built = buildSpec({
+    container: { namespace, name, uid, spec },
+    image: source.image,
+    user,
+    env: envList(source.env),
+    mounts: acquired.mounts,
+    hostname: hostnameOf(applied),
+    netns: acquired.network?.netns,
+    cgroupsPath: cgroupsPath(parts, id),
+    hostDevices: devices,
+    node: parts.facts,
+  });
+  return { spec: built, runtime: { name: handler.type, options: packRuntimeOptions(handler.options) } };
+}
+
+/** The user, looked up in the image's own files. */
+async function userOf(
+  parts: Parts,
+  spec: ContainerSpec,
+  image: OciImageConfig,
+  rootfs: readonly Mount[],
+): Promise<ResolvedUser> {
+  const [passwd, group] = await parts.rootfs.readFiles(rootfs, ["/etc/passwd", "/etc/group"]);
+  const { runAsUser, runAsGroup, runAsNonRoot, supplementalGroups } = spec.securityContext ?? {};
+  return resolveUser(
+    { user: spec.user, imageUser: image.User, runAsUser, runAsGroup, runAsNonRoot, supplementalGroups },
+    { passwd, group },
+  );
+}
+
+/** The name a container sees as its own. */
+export function hostnameOf({ name, spec }: Pick<Applied, "name" | "spec">): string {
+  return spec.hostname ?? name;
+}

@@ -1,0 +1,161 @@
+/**
+ * The guarded start, after the Docker daemon's: what it acquires, it gives back when a later step fails, and what a crash
+ * leaves behind has a name by which the next attempt finds it.
+ */
+import { isAlreadyExists } from "../containerd/index.ts";
+import type { Attachment } from "../network/index.ts";
+import type { OciImageConfig, OciMount } from "../oci/index.ts";
+import { at, bothOf } from "./failure.ts";
+import type { Parts } from "./parts.ts";
+import { type Applied, NEVER_RUN, type Record, type RunState } from "./record.ts";
+import { runtimeHandler, specFor } from "./spec.ts";
+import { createTask, forgetSandbox, rememberSandbox, startTask } from "./task.ts";
+
+/** A container to start: for the first time, or again on its record. */
+export interface Start {
+  readonly id: string;
+  readonly applied: Applied;
+  /** The record of the earlier start, when there was one. */
+  readonly record?: Record;
+  /** What a container that has no record yet is made from. */
+  readonly source?: Source;
+  /** The annotation's value that this start acts on. */
+  readonly restartedAt?: string;
+  /** Whether this start counts as a restart. */
+  readonly counts: boolean;
+}
+
+/** What the runtime spec of a new container is made from, beside the spec. */
+export interface Source {
+  readonly image: OciImageConfig;
+  /** The variables of `env` and `envFrom`, resolved. */
+  readonly env: ReadonlyMap<string, string>;
+}
+
+interface Storage {
+  readonly rootfs: Awaited<ReturnType<Parts["rootfs"]["mounts"]>>;
+  readonly volumes: readonly OciMount[];
+}
+
+/** How long a start may hold its lease, should the agent die: containerd then collects what no record refers to. */
+const LEASE_MS = 10 * 60_000;
+
+/**
+ * Starts a container. The caller holds the key's place in the queue, which is the lock, and has seen that there is no task.
+ *
+ * @throws StartError when a step failed; everything this start acquired is then given back
+ * @throws ContainerdError when containerd went away
+ */
+export async function start(parts: Parts, wish: Start): Promise<void> {
+  await using undo = new AsyncDisposableStack();
+
+  await at("storage", () => bothOf(takeLease(parts, wish, undo), keepExits(parts, wish, undo)));
+  const [storage, network] = await bothOf(
+    at("storage", () => prepareStorage(parts, wish, undo)),
+    at("network", () => attachNetwork(parts, wish, undo)),
+  );
+  const files = await at("storage", () => parts.volumes.writeFiles(wish.id, wish.applied, network));
+  const mounts = [...storage.volumes, ...files];
+
+  const state = afterStart(wish, network);
+  const record =
+    wish.record === undefined
+      ? await createRecord(parts, wish, state, { ...storage, mounts, network }, undo)
+      : { ...wish.record, state };
+  await bothOf(
+    at("create", () => createTask(parts, record, storage.rootfs, undo)),
+    at("create", () => saveBefore(parts, wish, state)),
+  );
+  const pid = await at("start", () => startTask(parts, record.id));
+
+  undo.move();
+  const run = { startedAt: parts.clock().toISOString(), pid, bootID: parts.bootID };
+  const { starting: _, ...started } = state;
+  await bothOf(parts.records.saveState(wish.id, { ...started, run }), releaseLease(parts, wish));
+  parts.logger.info({ container: record.id, pid }, "started");
+}
+
+/** The lease keeps containerd's garbage collection off the snapshot until a record refers to it. */
+async function takeLease(parts: Parts, { id, record }: Start, undo: AsyncDisposableStack): Promise<void> {
+  if (record !== undefined) return;
+  await parts.containerd.leases.acquire(id, { expireMs: LEASE_MS });
+  undo.defer(() => parts.containerd.leases.release(id));
+}
+
+async function releaseLease(parts: Parts, { id, record }: Start): Promise<void> {
+  if (record === undefined) await parts.containerd.leases.release(id);
+}
+
+/** Without an entry in containerd's sandbox store, a task that ends while containerd is down loses its exit code. */
+async function keepExits(parts: Parts, { id, applied, record }: Start, undo: AsyncDisposableStack): Promise<void> {
+  if (record !== undefined) return;
+  undo.defer(() => forgetSandbox(parts, id));
+  await rememberSandbox(parts, id, runtimeHandler(parts, applied.spec).type);
+}
+
+/** The root filesystem and the volumes: made for a new container, found again for one that is started again. */
+async function prepareStorage(parts: Parts, wish: Start, undo: AsyncDisposableStack): Promise<Storage> {
+  const { id, applied, record } = wish;
+  if (record === undefined) undo.defer(() => parts.rootfs.remove(id));
+  const rootfs = record === undefined ? await createRootfs(parts, wish) : await parts.rootfs.mounts(id);
+  if (record === undefined) undo.defer(() => parts.volumes.release(id));
+  const volumes = await parts.volumes.prepare(id, applied, rootfs);
+  return { rootfs, volumes };
+}
+
+async function createRootfs(parts: Parts, { id, applied }: Start): Promise<Storage["rootfs"]> {
+  try {
+    return await parts.rootfs.prepare(id, applied.image.chainID, { lease: id });
+  } catch (error) {
+    if (!isAlreadyExists(error)) throw error;
+    // A crashed attempt left it; nothing of it was ever used.
+    await parts.rootfs.remove(id);
+    return parts.rootfs.prepare(id, applied.image.chainID, { lease: id });
+  }
+}
+
+/** The network namespace and the addresses; a container that is started again keeps those it has. */
+async function attachNetwork(parts: Parts, wish: Start, undo: AsyncDisposableStack): Promise<Attachment | undefined> {
+  const { id, applied } = wish;
+  const mode = applied.spec.network?.mode ?? "Bridge";
+  if (mode !== "Bridge" && mode !== "None") return undefined;
+  const kept = wish.record === undefined ? undefined : await parts.network.status(id);
+  if (kept !== undefined) return kept;
+  undo.defer(() => parts.network.detach(id));
+  return parts.network.attach({ id, mode, ports: applied.spec.ports });
+}
+
+/** The container's record, from which on the start can be found again. */
+async function createRecord(
+  parts: Parts,
+  wish: Start,
+  state: RunState,
+  made: Storage & { mounts: readonly OciMount[]; network: Attachment | undefined },
+  undo: AsyncDisposableStack,
+): Promise<Record> {
+  const { source } = wish;
+  if (source === undefined) throw new Error(`container ${wish.id} has neither a record nor an image to make one from`);
+  const { spec, runtime } = await at("spec", () => specFor(parts, wish, source, made));
+  const record = { id: wish.id, applied: wish.applied, state };
+  await at("create", () => parts.records.create({ ...record, spec, runtime }));
+  undo.defer(() => parts.records.delete(wish.id));
+  return record;
+}
+
+/** What a start again will have changed must be known before its task runs, or a crash in between would count it twice. */
+async function saveBefore(parts: Parts, wish: Start, state: RunState): Promise<void> {
+  if (wish.record !== undefined) await parts.records.saveState(wish.id, state);
+}
+
+/** The run state that a start leaves, but for the run itself: the restart manager's waits and verdicts are over. */
+function afterStart(wish: Start, network: Attachment | undefined): RunState {
+  const { restartCount, lastEnd, backoffMs } = wish.record?.state ?? NEVER_RUN;
+  return {
+    restartCount: restartCount + (wish.counts ? 1 : 0),
+    backoffMs,
+    starting: true,
+    ...(lastEnd === undefined ? {} : { lastEnd }),
+    ...(network === undefined ? {} : { holdsNetwork: true }),
+    ...(wish.restartedAt === undefined ? {} : { restartedAt: wish.restartedAt }),
+  };
+}

@@ -1,0 +1,76 @@
+/** Writes statuses: one patch, and none when it would say nothing new. What could not be written is not forgotten. */
+import type { Container, ContainerStatus } from "../api/index.ts";
+import { containerPath, isNotFound, isUnavailable, keyOf, type KubeApi, patchFor } from "../kube/index.ts";
+import type { ContainerCache } from "./reconcile.ts";
+import type { Verdict } from "./record.ts";
+import { verdictOf } from "./status.ts";
+
+/** Writes the status of this node's Containers. */
+export class StatusWriter {
+  readonly #api: Pick<KubeApi, "mergePatch">;
+  readonly #cache: ContainerCache;
+  /** What the API server could not be told yet: what it holds is older than this. */
+  readonly #unsent = new Map<string, { uid: string; status: ContainerStatus }>();
+
+  constructor(api: Pick<KubeApi, "mergePatch">, cache: ContainerCache) {
+    this.#api = api;
+    this.#cache = cache;
+  }
+
+  /** The verdict on the last failed start that the status tells of, be it written yet or not. */
+  verdict(object: Container): Verdict | undefined {
+    return verdictOf(this.#latest(object));
+  }
+
+  /**
+   * Writes a status made from the object as it was last told of.
+   * @throws ApiError, ApiUnavailable; the status is kept then, and written with the next call
+   */
+  async write(object: Container, make: (base: Container) => ContainerStatus): Promise<void> {
+    const key = keyOf(object);
+    const known = this.#cache.get(key);
+    const stored = known?.metadata.uid === object.metadata.uid ? known : object;
+    const status = make(this.#latest(stored));
+    const patch = patchFor(stored.status ?? {}, status);
+    if (patch === undefined) {
+      this.#unsent.delete(key);
+      return;
+    }
+    const { namespace, name, uid } = object.metadata;
+    try {
+      this.#cache.put(
+        await this.#api.mergePatch<Container>(containerPath(namespace, name, "status"), {
+          metadata: { uid },
+          status: patch,
+        }),
+      );
+      this.#unsent.delete(key);
+    } catch (error) {
+      if (isNotFound(error)) return;
+      if (isUnavailable(error)) this.#unsent.set(key, { uid, status });
+      throw error;
+    }
+  }
+
+  /** Says that containerd is away, where nothing is known of a started container that this would overwrite. */
+  async runtimeUnavailable(object: Container, error: Error): Promise<void> {
+    const { status } = this.#latest(object);
+    if (status?.containerID !== undefined || status?.startAttempts !== undefined) return;
+    await this.write(object, (base) => ({
+      ...base.status,
+      state: "Pending",
+      reason: "RuntimeUnavailable",
+      message: `containerd can't be reached: ${error.message}. The start goes on when it is back.`,
+    }));
+  }
+
+  /** Forgets an object that is gone. */
+  forget(key: string): void {
+    this.#unsent.delete(key);
+  }
+
+  #latest(object: Container): Container {
+    const unsent = this.#unsent.get(keyOf(object));
+    return unsent !== undefined && unsent.uid === object.metadata.uid ? { ...object, status: unsent.status } : object;
+  }
+}

@@ -1,0 +1,241 @@
+/**
+ * The status that a user reads: a pure function of the object, of what is on the node and of how the last step went.
+ * What it leaves out is removed from the resource.
+ */
+import { type Condition, type Container, type ContainerStatus, RESTARTED_AT } from "../api/index.ts";
+import type { Attachment } from "../network/index.ts";
+import type { StartFailure } from "../oci/index.ts";
+import { restarts, type Desired, type Instance, type Observed } from "./decide.ts";
+import type { End, Verdict } from "./record.ts";
+
+/** Characters of an error's text that a status shows. */
+const MAX_TEXT = 4096;
+
+/** Why a start waits, when no failure is the cause. */
+export interface Waiting {
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** What the status is made from. */
+export interface StatusInput {
+  readonly object: Container;
+  readonly desired: Desired;
+  readonly observed: Observed;
+  readonly nodeName: string;
+  readonly network?: Attachment;
+  readonly waiting?: Waiting;
+  /** The verdict on a start that left no record. */
+  readonly verdict?: Verdict;
+  /** Why the spec can't be applied. */
+  readonly refusal?: StartFailure;
+  readonly now: Date;
+}
+
+type Summary = Pick<ContainerStatus, "state"> & Partial<ContainerStatus> & { final?: boolean };
+
+/** The status to write for an object; the same arguments but for `now` give the same status, save for a condition's transition time. */
+export function statusOf(input: StatusInput): ContainerStatus {
+  const { object, observed } = input;
+  const instance = observed.current;
+  const { final, ...summary } = summaryOf(input);
+  const status: ContainerStatus = {
+    ...identity(instance, input.nodeName),
+    ...(instance === undefined ? {} : history(instance)),
+    ...networkStatus(input.network),
+    ...summary,
+    observedGeneration: object.metadata.generation,
+  };
+  const conditions = conditionsOf(input, status, final === true);
+  return { ...status, conditions: withTransitions(conditions, object, input.now) };
+}
+
+function identity(instance: Instance | undefined, nodeName: string): Partial<ContainerStatus> {
+  if (instance === undefined) return { nodeName };
+  const { applied, id } = instance.record;
+  return {
+    nodeName,
+    containerID: `containerd://${id}`,
+    imageDigest: applied.image.digest,
+    runtime: applied.spec.runtime ?? "runc",
+  };
+}
+
+/** What a container's record tells of its runs. */
+function history(instance: Instance): Partial<ContainerStatus> {
+  const { state } = instance.record;
+  const alive = instance.task !== undefined && state.run !== undefined;
+  return {
+    restartCount: state.restartCount,
+    ...(state.restartedAt === undefined ? {} : { restartedAt: state.restartedAt }),
+    ...(alive ? { pid: instance.task.pid, startedAt: state.run.startedAt } : {}),
+    ...(!alive && state.lastEnd?.startedAt !== undefined ? { startedAt: state.lastEnd.startedAt } : {}),
+    ...(state.lastEnd === undefined ? {} : endStatus(state.lastEnd)),
+  };
+}
+
+function endStatus(end: End): Partial<ContainerStatus> {
+  return { exitCode: end.exitCode, oomKilled: end.oomKilled, finishedAt: end.finishedAt };
+}
+
+function networkStatus(network: Attachment | undefined): Partial<ContainerStatus> {
+  if (network === undefined || network.ipAddresses.length === 0) return {};
+  const { ipAddresses, gateway, macAddress, ports } = network;
+  return {
+    network: {
+      ipAddresses: [...ipAddresses],
+      ...(gateway === undefined ? {} : { gateway }),
+      ...(macAddress === undefined ? {} : { macAddress }),
+      ...(ports.length === 0 ? {} : { ports: ports.map((port) => ({ ...port })) }),
+    },
+  };
+}
+
+function summaryOf(input: StatusInput): Summary {
+  const { desired, observed, waiting, verdict, refusal } = input;
+  if (desired.kind !== "present") return { state: "Removing", reason: "Deleting" };
+  const { current: instance } = observed;
+  const refused: Partial<Summary> =
+    refusal === undefined ? {} : { reason: refusal.reason, message: refusal.message, final: true };
+  if (instance?.task !== undefined) return { ...running(instance), ...refused };
+  if (refusal !== undefined) return failed(refusal);
+  if (observed.leftovers.length > 0) return { state: "Pending", reason: "Recreating" };
+  if (waiting !== undefined) return { state: "Pending", ...waiting };
+  const failure = instance === undefined ? verdict : instance.record.state.verdict;
+  if (failure !== undefined) return afterFailure(failure);
+  if (instance !== undefined) return ended(instance, desired);
+  if (desired.spec.desiredState === "Stopped")
+    return { state: "Pending", reason: "Stopped", message: "Not started: spec.desiredState is Stopped." };
+  return { state: "Pending", reason: "Starting" };
+}
+
+function running(instance: Instance): Summary {
+  const paused = instance.task?.status === "paused";
+  if (instance.record.state.stopping !== undefined) return { state: paused ? "Paused" : "Running", reason: "Stopping" };
+  return paused ? { state: "Paused", reason: "Paused" } : { state: "Running", reason: "Started" };
+}
+
+function failed(failure: StartFailure): Summary {
+  return {
+    state: failure.state,
+    reason: failure.reason,
+    message: clip(failure.message),
+    error: clip(failure.error),
+    ...(failure.exitCode === undefined ? {} : { exitCode: failure.exitCode }),
+    final: failure.final,
+  };
+}
+
+/** A runtime may say any amount; the resource holds so much of it. */
+function clip(text: string): string {
+  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
+}
+
+function afterFailure(verdict: Verdict): Summary {
+  return {
+    ...failed(verdict.failure),
+    startAttempts: verdict.attempts,
+    ...(verdict.nextRetryAt === undefined ? {} : { nextRetryAt: verdict.nextRetryAt }),
+    ...(verdict.restartedAt === undefined ? {} : { restartedAt: verdict.restartedAt }),
+  };
+}
+
+function ended(instance: Instance, desired: Desired & { kind: "present" }): Summary {
+  const { state } = instance.record;
+  const end = state.lastEnd;
+  if (end === undefined) return { state: "Pending", reason: "Starting" };
+  if (desired.spec.desiredState === "Stopped" || state.stopped === true) return { state: "Exited", reason: end.reason };
+  if (end.requested || restarts(desired.spec, state)) {
+    return {
+      state: "Restarting",
+      reason: end.reason,
+      ...(state.nextRetryAt === undefined ? {} : { nextRetryAt: state.nextRetryAt }),
+    };
+  }
+  return { state: "Exited", reason: end.reason };
+}
+
+type Verdicts = Partial<globalThis.Record<"Ready" | "Complete" | "Failed" | "Reconciling" | "Stalled", boolean>>;
+
+/** The conditions that hold, `Ready` always among them (kstatus: the abnormal ones are absent when false). */
+function conditionsOf(
+  input: StatusInput,
+  status: ContainerStatus,
+  final: boolean,
+): Omit<Condition, "lastTransitionTime">[] {
+  const held = verdicts(input, status, final);
+  const reason = status.reason ?? status.state ?? "Unknown";
+  const conditions: Omit<Condition, "lastTransitionTime">[] = [];
+  for (const type of ["Ready", "Complete", "Failed", "Reconciling", "Stalled"] as const) {
+    if (held[type] !== true && type !== "Ready") continue;
+    conditions.push({
+      type,
+      status: held[type] === true ? "True" : "False",
+      reason,
+      message: status.message ?? "",
+      observedGeneration: input.object.metadata.generation,
+    });
+  }
+  return conditions;
+}
+
+function verdicts(input: StatusInput, status: ContainerStatus, final: boolean): Verdicts {
+  const { desired, observed } = input;
+  if (desired.kind !== "present") return { Reconciling: true };
+  const alive = observed.current?.task !== undefined;
+  if (final) return { Stalled: true, Failed: !alive };
+  const { desiredState } = desired.spec;
+  const settled = observed.leftovers.length === 0 && observed.current?.record.state.stopping === undefined;
+  const ready =
+    settled &&
+    (desiredState === "Stopped" ? !alive : status.state === (desiredState === "Paused" ? "Paused" : "Running"));
+  if (ready) return { Ready: true };
+  if (status.state === "Exited") return status.exitCode === 0 ? { Complete: true } : { Failed: true };
+  return { Reconciling: true };
+}
+
+/** Keeps the transition time of a condition whose status has not changed (Kubernetes API conventions). */
+function withTransitions(
+  conditions: Omit<Condition, "lastTransitionTime">[],
+  object: Container,
+  now: Date,
+): Condition[] {
+  const before = new Map((object.status?.conditions ?? []).map((condition) => [condition.type, condition]));
+  return conditions.map((condition) => {
+    const earlier = before.get(condition.type);
+    const lastTransitionTime = earlier?.status === condition.status ? earlier.lastTransitionTime : now.toISOString();
+    return { ...condition, lastTransitionTime };
+  });
+}
+
+/** The verdict that an object's status tells of, where its start left no record; undefined when it tells of none. */
+export function verdictOf(object: Container): Verdict | undefined {
+  const { status } = object;
+  if (status?.startAttempts === undefined || status.startAttempts === 0) return undefined;
+  const final = status.nextRetryAt === undefined;
+  return {
+    failure: {
+      exitCode: status.exitCode ?? 128,
+      reason: status.reason ?? "RuntimeError",
+      state: status.state === "Exited" ? "Exited" : "Pending",
+      final,
+      message: status.message ?? "",
+      error: status.error ?? "",
+    },
+    attempts: status.startAttempts,
+    ...(status.nextRetryAt === undefined ? {} : { nextRetryAt: status.nextRetryAt }),
+    generation: status.observedGeneration ?? 0,
+    ...(status.restartedAt === undefined ? {} : { restartedAt: status.restartedAt }),
+  };
+}
+
+/** Whether the object has ended for good, as far as its status tells: nothing since calls for another run. */
+export function endedForGood(object: Container): boolean {
+  if (object.status?.restartedAt !== object.metadata.annotations?.[RESTARTED_AT]) return false;
+  return (object.status?.conditions ?? []).some(
+    ({ type, status, observedGeneration }) =>
+      (type === "Complete" || type === "Failed") &&
+      status === "True" &&
+      observedGeneration === object.metadata.generation,
+  );
+}

@@ -1,0 +1,89 @@
+/** A container's task at containerd: made, started, looked at, deleted. */
+import { mkdir, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { isAlreadyExists, isNotFound, type Mount } from "../containerd/index.ts";
+import type { Parts } from "./parts.ts";
+import type { Applied, Record } from "./record.ts";
+
+/** SIGKILL's number on Linux. */
+export const SIGKILL = 9;
+
+/** The file that takes a container's output, both streams (a shim writes them; the agent's death does not hold it up). */
+export function logFile(logDir: string, applied: Pick<Applied, "namespace" | "name">): string {
+  return join(logDir, applied.namespace, applied.name, "output.log");
+}
+
+/** Makes the task of a container that has a record: the runtime sets everything up and waits. */
+export async function createTask(
+  parts: Parts,
+  record: Record,
+  rootfs: readonly Mount[],
+  undo: AsyncDisposableStack,
+): Promise<void> {
+  const output = logFile(parts.logDir, record.applied);
+  await makeLogFolder(output, undo);
+  // Also on a failure: a client whose call was cut off can't know whether the task was made.
+  undo.defer(() => deleteTask(parts, record.id));
+  const uri = `file://${output}`;
+  await parts.containerd.tasks.create({
+    containerId: record.id,
+    rootfs: [...rootfs],
+    terminal: false,
+    stdout: uri,
+    stderr: uri,
+  });
+}
+
+async function makeLogFolder(output: string, undo: AsyncDisposableStack): Promise<void> {
+  const folder = dirname(output);
+  const isNew = await stat(output).then(
+    () => false,
+    () => true,
+  );
+  await mkdir(folder, { recursive: true, mode: 0o750 });
+  if (isNew) undo.defer(() => rm(folder, { recursive: true, force: true }));
+}
+
+/** Lets the task's process run. Answers its pid. */
+export async function startTask(parts: Parts, id: string): Promise<number> {
+  const { pid } = await parts.containerd.tasks.start({ containerId: id });
+  return pid;
+}
+
+/** Sends a signal to a task's init process; one that has ended already is as good. */
+export async function signalTask(parts: Parts, id: string, signal: number): Promise<void> {
+  try {
+    await parts.containerd.tasks.kill({ containerId: id, signal, all: false });
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+  }
+}
+
+/** Deletes a task, killing it first if it still runs; one that is gone is as good. */
+export async function deleteTask(parts: Parts, id: string): Promise<void> {
+  const task = await parts.containerd.task(id);
+  if (task === undefined) return;
+  if (task.status !== "stopped" && task.status !== "created") {
+    await signalTask(parts, id, SIGKILL);
+    await parts.containerd.tasks.wait({ containerId: id }, { timeoutMs: 30_000 }).catch(ignoreNotFound);
+  }
+  await parts.containerd.tasks.delete({ containerId: id }).catch(ignoreNotFound);
+}
+
+/** Makes the entry in containerd's sandbox store that keeps a stopped task over containerd's own restart. */
+export async function rememberSandbox(parts: Parts, id: string, runtime: string): Promise<void> {
+  try {
+    await parts.containerd.sandboxes.create({ sandbox: { sandboxId: id, runtime: { name: runtime } } });
+  } catch (error) {
+    if (!isAlreadyExists(error)) throw error;
+  }
+}
+
+/** Deletes that entry; one that is gone is as good. */
+export async function forgetSandbox(parts: Parts, id: string): Promise<void> {
+  await parts.containerd.sandboxes.delete({ sandboxId: id }).catch(ignoreNotFound);
+}
+
+function ignoreNotFound(error: unknown): void {
+  if (!isNotFound(error)) throw error;
+}

@@ -1,0 +1,35 @@
+// Named network namespaces: a file onto which the kernel's handle of the namespace is mounted, so that the namespace
+// lives without a process in it. They lie in Berth's own directory, where `ip netns` does not list them.
+import { mkdir, open, rm, statfs } from "node:fs/promises";
+import { dirname } from "node:path";
+import { orMissing, run, unmount } from "../node/index.ts";
+
+const NSFS_MAGIC = 0x6e736673;
+
+/**
+ * Makes a new network namespace at this path with its loopback interface up.
+ *
+ * @throws CommandError
+ */
+export async function createNetns(path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o711 });
+  await (await open(path, "w", 0o444)).close();
+  // One process does it all: unshare(1) makes the namespace and mounts it on the file, then becomes ip(8) inside.
+  await run("unshare", [`--net=${path}`, "ip", "link", "set", "lo", "up"]);
+}
+
+/** Whether a living namespace is at this path. After a reboot the file may still be there, but nothing is mounted on it. */
+export async function netnsExists(path: string): Promise<boolean> {
+  return (await orMissing(statfs(path)))?.type === NSFS_MAGIC;
+}
+
+/**
+ * Removes the namespace's name; the namespace itself goes with its last process. Missing is fine.
+ *
+ * @throws CommandError
+ */
+export async function removeNetns(path: string): Promise<void> {
+  // A crash between two mounts of one path can leave it mounted more than once.
+  while (await netnsExists(path)) await unmount(path);
+  await rm(path, { force: true });
+}

@@ -1,0 +1,269 @@
+// A container's network from its first step to its last: namespace, loopback, CNI, and the record of all that.
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import type { Port, PortStatus } from "../api/index.ts";
+import { orMissing } from "../node/index.ts";
+import { AttachmentRecords } from "./attachments.ts";
+import type { AttachmentRecord } from "./attachments.ts";
+import { bridgeNetwork, checkBridgeOptions } from "./bridge.ts";
+import { Cni } from "./cni.ts";
+import type { CniAttachment, CniResult } from "./cni.ts";
+import { loadNetwork } from "./config.ts";
+import type { PortMapping } from "./config.ts";
+import { NetworkError, explain } from "./errors.ts";
+import { forwardPolicyIsDrop, removeBridge } from "./host.ts";
+import { createNetns, netnsExists, removeNetns } from "./netns.ts";
+import { collide, formatPort, portMappings, probePort, statusProtocol } from "./ports.ts";
+
+// The interface inside the container is called as in Docker and in Pods.
+const IF_NAME = "eth0";
+const CNI_VERSION = "1.0.0";
+
+export type NetworkOptions = {
+  cniBinDirs: readonly string[];
+  cniConfDir: string;
+  bridgeName: string;
+  bridgeSubnet: string;
+  stateDir: string;
+  logger: Logger;
+};
+
+export type AttachRequest = {
+  id: string;
+  /** `None` is a namespace with loopback alone. (Host mode needs no attachment.) */
+  mode: "Bridge" | "None";
+  ports?: readonly Port[] | undefined;
+  /** A network of the administrator's, by the name in its conflist, instead of the agent's bridge. */
+  networkName?: string | undefined;
+};
+
+/** A container's network as it stands. */
+export type Attachment = {
+  /** Path of the network namespace. */
+  netns: string;
+  /** Addresses without prefix length. */
+  ipAddresses: string[];
+  gateway?: string;
+  macAddress?: string;
+  ports: PortStatus[];
+};
+
+/** Attaches containers to their networks. Several ids may be worked on at once, but only one call an id at a time. */
+export class Network {
+  readonly #options: NetworkOptions;
+  readonly #cni: Cni;
+  readonly #records: AttachmentRecords;
+  readonly #logger: Logger;
+  // Who has which port of the node: also those whose attach is still under way, which no rule shows yet.
+  readonly #ports = new Map<string, readonly PortMapping[]>();
+  #firewall = false;
+  #firstPortmap: Promise<void> | undefined;
+
+  constructor(options: NetworkOptions) {
+    this.#options = options;
+    this.#cni = new Cni(options.cniBinDirs);
+    this.#records = new AttachmentRecords(join(options.stateDir, "cni"));
+    this.#logger = options.logger;
+  }
+
+  /**
+   * Reads what an earlier agent left and checks that the default network can work. After an error, `attach` may still be
+   * called: it works as soon as what was missing is there.
+   *
+   * @throws NetworkError naming the flag or the plugin that is wrong
+   */
+  async prepare(): Promise<void> {
+    for (const id of await this.#records.ids()) {
+      const record = await this.#records.read(id);
+      if (record !== undefined) this.#ports.set(id, record.ports);
+    }
+    checkBridgeOptions(this.#options);
+    if (await forwardPolicyIsDrop()) {
+      this.#firewall = await this.#cni.find("firewall").then(
+        () => true,
+        () => false,
+      );
+      this.#logger.info({ firewall: this.#firewall }, "the node's FORWARD policy is DROP");
+    }
+    const plugins = ["bridge", "host-local", "portmap", ...(this.#firewall ? ["firewall"] : [])];
+    try {
+      await Promise.all(plugins.map((plugin) => this.#checkVersion(plugin)));
+    } catch (error) {
+      throw this.#explain(error);
+    }
+  }
+
+  /**
+   * Gives a container its network namespace and its addresses. What an earlier attempt left for this id is cleared first;
+   * after an error nothing is left.
+   *
+   * @throws NetworkError
+   */
+  async attach(request: AttachRequest): Promise<Attachment> {
+    await this.detach(request.id);
+    const record = await this.#plan(request);
+    this.#claimPorts(record);
+    try {
+      await this.#records.write(record);
+      await Promise.all(record.ports.map(probePort));
+      await createNetns(this.#netnsPath(request.id));
+      const cni = this.#cniAttachment(record);
+      const result = cni === undefined ? undefined : await this.#add(cni);
+      const complete = { ...record, ...(result === undefined ? {} : { result }), complete: true };
+      await this.#records.write(complete);
+      return this.#attachment(complete);
+    } catch (error) {
+      await this.#undo(request.id);
+      throw this.#explain(error, request.networkName);
+    }
+  }
+
+  /** The attachment as `attach` answered it; undefined when it was never completed or its namespace is gone. */
+  async status(id: string): Promise<Attachment | undefined> {
+    const record = await this.#records.read(id);
+    if (record?.complete !== true || !(await netnsExists(this.#netnsPath(id)))) return undefined;
+    return this.#attachment(record);
+  }
+
+  /**
+   * Takes a container's network down and forgets it. Safe to repeat, after a crash at any point and after a reboot.
+   *
+   * @throws NetworkError when a plugin fails; the record then stays for the next try
+   */
+  async detach(id: string): Promise<void> {
+    const record = await this.#records.read(id);
+    const netns = this.#netnsPath(id);
+    const cni = record && this.#cniAttachment(record);
+    try {
+      if (cni !== undefined) {
+        // A namespace that is gone is the empty string to DEL (section 2, "CNI_NETNS"): what lies outside is still freed.
+        await this.#cni.del((await netnsExists(netns)) ? cni : { ...cni, netns: "" }, record?.result);
+      }
+      await removeNetns(netns);
+    } catch (error) {
+      throw this.#explain(error, record?.cni?.list.name);
+    }
+    await this.#records.remove(id);
+    this.#ports.delete(id);
+  }
+
+  /** The ids of all containers that hold a namespace, an address or a record. */
+  async list(): Promise<string[]> {
+    const namespaces = (await orMissing(readdir(join(this.#options.stateDir, "netns")))) ?? [];
+    return [...new Set([...(await this.#records.ids()), ...namespaces])];
+  }
+
+  /**
+   * Leaves the node as it was before the first attach: every attachment, the bridge, and the chains that plugins keep
+   * for the next container. For taking Berth off a node; not needed between two agents.
+   *
+   * @throws NetworkError
+   */
+  async teardown(): Promise<void> {
+    for (const id of await this.list()) await this.detach(id);
+    await removeBridge(this.#options.bridgeName);
+    this.#firstPortmap = undefined;
+    await rm(this.#addressDir(), { recursive: true, force: true });
+  }
+
+  async #plan({ id, mode, ports, networkName }: AttachRequest): Promise<AttachmentRecord> {
+    if (mode === "None") return { id, ports: [], complete: false };
+    const portList = portMappings(ports ?? []);
+    const list =
+      networkName === undefined
+        ? bridgeNetwork(
+            { ...this.#options, addressDir: this.#addressDir(), firewall: this.#firewall },
+            portList.length > 0,
+          )
+        : await loadNetwork(this.#options.cniConfDir, networkName);
+    const runtimeConfig = portList.length > 0 ? { portMappings: portList } : {};
+    return { id, ports: portList, cni: { ifName: IF_NAME, list, runtimeConfig }, complete: false };
+  }
+
+  // Without an await between look and claim, so that of two containers only one gets the port.
+  #claimPorts(record: AttachmentRecord): void {
+    for (const [id, taken] of this.#ports) {
+      const port = record.ports.find((wanted) => taken.some((other) => collide(wanted, other)));
+      if (port !== undefined) {
+        throw new NetworkError(
+          `hostPort ${formatPort(port)} is taken by container ${id}: remove it or choose another hostPort`,
+        );
+      }
+    }
+    this.#ports.set(record.id, record.ports);
+  }
+
+  // portmap looks for its jump rules and then inserts them: of several first ADDs at once each would insert its own. So
+  // the first of this agent's life runs alone.
+  async #add(cni: CniAttachment): Promise<CniResult> {
+    if (cni.runtimeConfig.portMappings === undefined) return this.#cni.add(cni);
+    await this.#firstPortmap;
+    const result = this.#cni.add(cni);
+    this.#firstPortmap ??= result.then(
+      () => undefined,
+      () => {
+        this.#firstPortmap = undefined;
+      },
+    );
+    return result;
+  }
+
+  async #undo(id: string): Promise<void> {
+    try {
+      await this.detach(id);
+    } catch (error) {
+      this.#logger.warn(
+        { err: error, id },
+        "a failed attach could not be undone; the next attach or detach tries again",
+      );
+    }
+  }
+
+  async #checkVersion(plugin: string): Promise<void> {
+    const versions = await this.#cni.versions(plugin);
+    if (!versions.includes(CNI_VERSION)) {
+      throw new Error(`CNI plugin ${plugin} speaks ${versions.join(", ")}; ${CNI_VERSION} is needed, update it`);
+    }
+  }
+
+  #cniAttachment(record: AttachmentRecord): CniAttachment | undefined {
+    return record.cni && { ...record.cni, containerId: record.id, netns: this.#netnsPath(record.id) };
+  }
+
+  #attachment(record: AttachmentRecord): Attachment {
+    return {
+      netns: this.#netnsPath(record.id),
+      ...addresses(record.result),
+      ports: record.ports.map((port) => ({ ...port, protocol: statusProtocol(port) })),
+    };
+  }
+
+  #explain(error: unknown, name?: string): NetworkError {
+    const { bridgeName, bridgeSubnet } = this.#options;
+    if (name === undefined || name === bridgeName) return explain(error, { name: bridgeName, subnet: bridgeSubnet });
+    return explain(error, { name });
+  }
+
+  #netnsPath(id: string): string {
+    return join(this.#options.stateDir, "netns", id);
+  }
+
+  #addressDir(): string {
+    return join(this.#options.stateDir, "cni", "networks");
+  }
+}
+
+/** What the plugins' result says of the container's own interface. */
+export function addresses(result: CniResult | undefined): Pick<Attachment, "ipAddresses" | "gateway" | "macAddress"> {
+  const index = result?.interfaces?.findIndex((entry) => entry.name === IF_NAME && (entry.sandbox ?? "") !== "") ?? -1;
+  // A plugin that names no interfaces at all means the container's.
+  const own = (result?.ips ?? []).filter((ip) => ip.interface === undefined || ip.interface === index);
+  const gateway = own.find((ip) => ip.gateway !== undefined)?.gateway;
+  const macAddress = result?.interfaces?.[index]?.mac;
+  return {
+    ipAddresses: own.flatMap((ip) => ip.address.split("/", 1)),
+    ...(gateway === undefined ? {} : { gateway }),
+    ...(macAddress === undefined ? {} : { macAddress }),
+  };
+}

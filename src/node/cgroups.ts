@@ -1,0 +1,76 @@
+// Control groups of a container, by the path in its OCI spec (`linux.cgroupsPath`), on hosts with v1, hybrid and v2.
+import { readFile, readdir, rmdir, statfs } from "node:fs/promises";
+import { join } from "node:path";
+import { errorCode, orMissing } from "./errno.ts";
+import { listMounts } from "./mounts.ts";
+import type { Mount } from "./mounts.ts";
+
+const CGROUP_ROOT = "/sys/fs/cgroup";
+const CGROUP2_SUPER_MAGIC = 0x63677270;
+
+export type Cgroups = {
+  /** 2 only where v2 alone is mounted; a hybrid host has its controllers on v1, so it counts as 1 (as in runc). */
+  version: 1 | 2;
+  /** Where each hierarchy is mounted. */
+  hierarchies: { mountPoint: string; controllers: string[] }[];
+};
+
+/** Which cgroups this node has. `root` is for tests. */
+export async function detectCgroups(root = CGROUP_ROOT): Promise<Cgroups> {
+  if ((await statfs(root)).type === CGROUP2_SUPER_MAGIC) {
+    return { version: 2, hierarchies: [{ mountPoint: root, controllers: [] }] };
+  }
+  return { version: 1, hierarchies: v1Hierarchies(await listMounts()) };
+}
+
+/** The cgroup hierarchies among the mounts of a v1 or hybrid host. */
+export function v1Hierarchies(mounts: readonly Mount[]): Cgroups["hierarchies"] {
+  return mounts
+    .filter((mount) => mount.fsType === "cgroup" || mount.fsType === "cgroup2")
+    .map((mount) => ({
+      mountPoint: mount.mountPoint,
+      controllers: mount.fsType === "cgroup" ? mount.superOptions.filter((option) => option !== "rw") : [],
+    }));
+}
+
+/** The directories that a cgroupsPath stands for: one a hierarchy. They need not exist. */
+export function cgroupDirectories(cgroups: Cgroups, cgroupsPath: string): string[] {
+  return cgroups.hierarchies.map((hierarchy) => join(hierarchy.mountPoint, join("/", cgroupsPath)));
+}
+
+/**
+ * How many processes of the cgroup the kernel has killed for want of memory, children's included; undefined when the
+ * cgroup is gone or the host does not count.
+ */
+export async function oomKillCount(cgroups: Cgroups, cgroupsPath: string): Promise<number | undefined> {
+  const hierarchy =
+    cgroups.version === 2
+      ? cgroups.hierarchies[0]
+      : cgroups.hierarchies.find(({ controllers }) => controllers.includes("memory"));
+  if (hierarchy === undefined) return undefined;
+  const file = cgroups.version === 2 ? "memory.events" : "memory.oom_control";
+  const text = await orMissing(readFile(join(hierarchy.mountPoint, join("/", cgroupsPath), file), "utf8"));
+  const count = text === undefined ? null : /^oom_kill (\d+)$/m.exec(text);
+  return count === null ? undefined : Number(count[1]);
+}
+
+/**
+ * Removes a cgroup and those below it from every hierarchy. Missing ones are fine.
+ *
+ * @throws Error with the code EBUSY while a process lives in one of them
+ */
+export async function removeCgroup(cgroups: Cgroups, cgroupsPath: string): Promise<void> {
+  for (const directory of cgroupDirectories(cgroups, cgroupsPath)) await removeTree(directory);
+}
+
+// The files of a cgroup go with its directory; they can't be removed, so a recursive rm would fail.
+async function removeTree(directory: string): Promise<void> {
+  const entries = await orMissing(readdir(directory, { withFileTypes: true }));
+  if (entries === undefined) return;
+  for (const entry of entries) if (entry.isDirectory()) await removeTree(join(directory, entry.name));
+  try {
+    await rmdir(directory);
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+  }
+}

@@ -1,0 +1,101 @@
+// What a runtime spec has to know of the node. Read once when the agent starts: none of it changes while a kernel runs,
+// except the devices.
+import { readFile, readdir, stat } from "node:fs/promises";
+import { arch, release } from "node:os";
+import { join } from "node:path";
+import { detectCgroups } from "./cgroups.ts";
+import { orMissing } from "./errno.ts";
+
+export type NodeFacts = {
+  cgroupVersion: 1 | 2;
+  /** The kernel filters system calls. */
+  seccomp: boolean;
+  apparmor: boolean;
+  /** As in OCI image configs: `amd64`, `arm64` … */
+  architecture: string;
+  kernel: { release: string; major: number; minor: number };
+  /** Number of the last capability the kernel knows. */
+  capLastCap: number;
+};
+
+export type HostDevice = {
+  path: string;
+  type: "b" | "c";
+  major: number;
+  minor: number;
+  /** Permission bits. */
+  fileMode: number;
+  uid: number;
+  gid: number;
+};
+
+// Node's names on the left, Go's (and with them OCI's) on the right, where they differ.
+const ARCHITECTURES: Record<string, string> = { x64: "amd64", ia32: "386" };
+
+// The container has its own of these (Docker and runc skip the same).
+const NOT_FROM_HOST = new Set(["pts", "shm", "fd", "mqueue", "console", ".lxc", ".lxd-mounts", ".udev"]);
+
+/** Reads the facts of this node. */
+export async function nodeFacts(): Promise<NodeFacts> {
+  const [cgroups, lastCap, seccompActions, apparmor] = await Promise.all([
+    detectCgroups(),
+    readFile("/proc/sys/kernel/cap_last_cap", "utf8"),
+    orMissing(readFile("/proc/sys/kernel/seccomp/actions_avail", "utf8")),
+    orMissing(readFile("/sys/module/apparmor/parameters/enabled", "utf8")),
+  ]);
+  return {
+    cgroupVersion: cgroups.version,
+    seccomp: seccompActions?.includes("errno") ?? false,
+    apparmor: apparmor?.startsWith("Y") ?? false,
+    architecture: ARCHITECTURES[arch()] ?? arch(),
+    kernel: parseKernelRelease(release()),
+    capLastCap: Number(lastCap),
+  };
+}
+
+/** `6.1.0-18-amd64` → 6 and 1; what is no number counts as 0. */
+export function parseKernelRelease(text: string): NodeFacts["kernel"] {
+  const [major, minor] = text.split(".").map((part) => parseInt(part, 10) || 0);
+  return { release: text, major: major ?? 0, minor: minor ?? 0 };
+}
+
+/** The node's device files, which a privileged container gets; asked anew each time, since devices come and go. */
+export async function hostDevices(directory = "/dev"): Promise<HostDevice[]> {
+  const found: HostDevice[] = [];
+  for (const entry of (await orMissing(readdir(directory, { withFileTypes: true }))) ?? []) {
+    if (NOT_FROM_HOST.has(entry.name)) continue;
+    const path = join(directory, entry.name);
+    if (entry.isDirectory()) found.push(...(await hostDevices(path)));
+    else if (entry.isBlockDevice() || entry.isCharacterDevice()) {
+      const device = await orMissing(deviceAt(path));
+      if (device !== undefined) found.push(device);
+    }
+  }
+  return found;
+}
+
+/**
+ * The device file at a path (symlinks followed).
+ *
+ * @throws what stat(2) says; undefined for a file that is no device
+ */
+export async function deviceAt(path: string): Promise<HostDevice | undefined> {
+  const stats = await stat(path, { bigint: true });
+  if (!stats.isBlockDevice() && !stats.isCharacterDevice()) return undefined;
+  return {
+    path,
+    type: stats.isBlockDevice() ? "b" : "c",
+    ...deviceNumbers(stats.rdev),
+    fileMode: Number(stats.mode & 0o777n),
+    uid: Number(stats.uid),
+    gid: Number(stats.gid),
+  };
+}
+
+/** Splits Linux' 64-bit dev_t as gnu_dev_major(3) and gnu_dev_minor(3) do. */
+export function deviceNumbers(rdev: bigint): { major: number; minor: number } {
+  return {
+    major: Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & 0xfffff000n)),
+    minor: Number((rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n)),
+  };
+}

@@ -1,0 +1,21 @@
+/** The OCI runtime spec: what a Container means to a runtime, in pure functions. */
+export type { OciImageConfig } from "../containerd/index.ts";
+export { nextDelay, shouldRestart } from "./backoff.ts";
+export type { RestartQuestion } from "./backoff.ts";
+export { commandLine, expandEnv } from "./command.ts";
+export type { ContainerDevice } from "./devices.ts";
+export { envList, envSources, processEnv, resolveEnv } from "./env.ts";
+export type { EnvLookups, EnvSource, EnvSourceKind, MissingEnvSource, ResolvedEnv } from "./env.ts";
+export { SpecError } from "./errors.ts";
+export { endReason, signalName, signalNumber, stopSignal, UNKNOWN_EXIT_STATUS } from "./exit.ts";
+export type { EndReason } from "./exit.ts";
+export { linuxResources, updatedResources } from "./resources.ts";
+export type { ResourceFacts } from "./resources.ts";
+export { defaultSeccomp } from "./seccomp.ts";
+export { buildSpec } from "./spec.ts";
+export type { SpecFacts, SpecInput } from "./spec.ts";
+export { classifyStartError, ImageNeverPullError, StartError, startFailure } from "./start-error.ts";
+export type { StartFailure, StartFailureReason, StartStep } from "./start-error.ts";
+export * from "./types.ts";
+export { resolveUser } from "./user.ts";
+export type { ResolvedUser, UserFiles, UserWish } from "./user.ts";

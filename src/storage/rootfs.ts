@@ -1,0 +1,102 @@
+// A container's root filesystem: an active snapshot at containerd, named by the container's id.
+import { lstat } from "node:fs/promises";
+import { join } from "node:path";
+import type { Containerd, Mount } from "../containerd/index.ts";
+import { isNotFound } from "../containerd/index.ts";
+import { orMissing, resolveBelow } from "../node/index.ts";
+import { readFromLayers, readRegularFile } from "./layers.ts";
+import type { LayerAnswer } from "./layers.ts";
+import { clearMounted, layersOf, withMounted } from "./snapshot-mounts.ts";
+import type { SnapshotMount } from "./snapshot-mounts.ts";
+
+export type RootFilesystemOptions = {
+  containerd: Pick<Containerd, "snapshots" | "snapshotter">;
+  stateDir: string;
+};
+
+/** The snapshots that containers run on. */
+export class RootFilesystem {
+  readonly #containerd: RootFilesystemOptions["containerd"];
+  readonly #mountDir: string;
+
+  constructor(options: RootFilesystemOptions) {
+    this.#containerd = options.containerd;
+    this.#mountDir = mountDirectory(options.stateDir);
+  }
+
+  /**
+   * Makes a new writable layer on an image's filesystem.
+   *
+   * @param lease keeps the snapshot from containerd's garbage collection until a record refers to it
+   * @throws ContainerdError, also when there is one of this id
+   */
+  async prepare(id: string, chainID: string, options: { lease?: string } = {}): Promise<Mount[]> {
+    const { snapshots, snapshotter } = this.#containerd;
+    return (await snapshots.prepare({ snapshotter, key: id, parent: chainID }, options)).mounts;
+  }
+
+  /** @throws ContainerdError, also when there is none of this id */
+  async mounts(id: string): Promise<Mount[]> {
+    const { snapshots, snapshotter } = this.#containerd;
+    return (await snapshots.mounts({ snapshotter, key: id })).mounts;
+  }
+
+  /** Removes the snapshot with all that was written to it. Missing is fine. */
+  async remove(id: string): Promise<void> {
+    const { snapshots, snapshotter } = this.#containerd;
+    try {
+      await snapshots.remove({ snapshotter, key: id });
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+  }
+
+  /** The ids that have a snapshot. */
+  async list(): Promise<string[]> {
+    const { snapshots, snapshotter } = this.#containerd;
+    const ids: string[] = [];
+    for await (const { info } of snapshots.list({ snapshotter, filters: ["kind==active"] })) {
+      ids.push(...info.map(({ name }) => name));
+    }
+    return ids;
+  }
+
+  /**
+   * The text of one file as a process in the container would read it; undefined when it is missing or no regular file.
+   * Never a file of the node, wherever the container's symlinks point.
+   *
+   * @throws CommandError when a mount is needed and fails; Error for a file of more than 4 MiB
+   */
+  async readFile(mounts: readonly SnapshotMount[], path: string): Promise<string | undefined> {
+    const [content] = await this.readFiles(mounts, [path]);
+    return content;
+  }
+
+  /** Like `readFile`, for several files: they are looked up in the layers, or all in one short mount where layers don't tell. */
+  async readFiles(mounts: readonly SnapshotMount[], paths: readonly string[]): Promise<(string | undefined)[]> {
+    const layers = layersOf(mounts);
+    const answers: LayerAnswer[] =
+      layers === undefined
+        ? paths.map(() => "unsure")
+        : await Promise.all(paths.map((path) => readFromLayers(layers, path)));
+    if (!answers.includes("unsure"))
+      return answers.map((answer) => (typeof answer === "object" ? answer.content : undefined));
+    return withMounted(this.#mountDir, mounts, (root) => Promise.all(paths.map((path) => readBelow(root, path))));
+  }
+
+  /** Removes mounts that an agent which was killed left behind. */
+  async clear(): Promise<void> {
+    await clearMounted(this.#mountDir);
+  }
+}
+
+/** Where root filesystems are mounted for the moment that the agent looks into them. */
+export function mountDirectory(stateDir: string): string {
+  return join(stateDir, "mounts");
+}
+
+async function readBelow(root: string, path: string): Promise<string | undefined> {
+  const resolved = await resolveBelow(root, path);
+  const stats = await orMissing(lstat(resolved));
+  return stats?.isFile() === true ? readRegularFile(resolved) : undefined;
+}
