@@ -1,9 +1,31 @@
-// Berth is ESM; jest runs it as such (NODE_OPTIONS=--experimental-vm-modules in the npm scripts), with swc only stripping types.
-const transform = {
-  "^.+\\.ts$": ["@swc/jest", { jsc: { parser: { syntax: "typescript" }, target: "es2024" }, module: { type: "es6" } }],
+// Berth is ESM; jest runs it as such (--experimental-vm-modules in the npm scripts), with swc only stripping types.
+const base = {
+  testEnvironment: "node",
+  extensionsToTreatAsEsm: [".ts"],
+  transform: {
+    "^.+\\.ts$": [
+      "@swc/jest",
+      { jsc: { parser: { syntax: "typescript" }, target: "es2024" }, module: { type: "es6" } },
+    ],
+  },
 };
-const base = { testEnvironment: "node", extensionsToTreatAsEsm: [".ts"], transform };
+
+// Real parts, once on each containerd that Berth supports.
+const integration = (containerd) => ({
+  ...base,
+  displayName: `containerd-${containerd}`,
+  testMatch: ["<rootDir>/test/integration/**/*.test.ts"],
+  globals: { CONTAINERD: containerd },
+  globalSetup: "<rootDir>/test/support/global-setup.ts",
+  globalTeardown: "<rootDir>/test/support/global-teardown.ts",
+});
 
 export default {
-  projects: [{ ...base, displayName: "unit", testMatch: ["<rootDir>/src/**/*.test.ts", "<rootDir>/test/unit/**/*.test.ts"] }],
+  maxWorkers: 2,
+  testTimeout: 60_000,
+  projects: [
+    { ...base, displayName: "unit", testMatch: ["<rootDir>/src/**/*.test.ts", "<rootDir>/hack/**/*.test.ts"] },
+    integration("2.1"),
+    integration("1.7"),
+  ],
 };

@@ -1,15 +1,21 @@
 #!/usr/bin/env bash
 # Builds kube-apiserver from the upstream tarball of Debian's kubernetes source package.
-#   build-apiserver.sh TARBALL DIRECTORY   puts the program into DIRECTORY
+#   build-apiserver.sh TARBALL REFLECT2 DIRECTORY   puts the program into DIRECTORY
+# REFLECT2 is the source directory of github.com/modern-go/reflect2 1.0.2 or later: the vendored one is of before Go 1.18
+# and makes a server built with a later Go crash at the first object of a CustomResourceDefinition.
 set -euo pipefail
 
 tarball=$1
-target=$2
+reflect2=$2
+target=$3
 work=$(mktemp -d "$(dirname "$target")/build.XXXXXX")
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 
 version=$(basename "$tarball" | sed -E 's/^kubernetes_(.*\+really)?([0-9.]+)\.orig.*$/\2/')
 tar -xf "$tarball" -C "$work" --strip-components=1
+vendored=$work/vendor/github.com/modern-go/reflect2
+rm "$vendored"/*.go
+cp "$reflect2"/*.go "$vendored/"
 # There is no git checkout to ask for the version.
 cat >"$work/version" <<EOF
 KUBE_GIT_COMMIT='unknown'

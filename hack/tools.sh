@@ -11,6 +11,8 @@ set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 cache=${BERTH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/berth}
 apiserver_release=v1.34.1
+# To be raised when the build's recipe changes, so that a cached one is replaced.
+apiserver_recipe=2
 
 # name in the cache | Debian suite | package | version this was tried with (another is taken when the mirror has moved on)
 packages="
@@ -114,7 +116,7 @@ download_apiserver() {
 }
 
 apiserver() {
-  [ -x "$cache/kube-apiserver/kube-apiserver" ] && return
+  cached kube-apiserver "$apiserver_recipe" && return
   if ! download_apiserver; then
     say "not to be had: building the one of Debian 12's source package instead (about 5 minutes, only this once)"
     update_suite bookworm
@@ -124,11 +126,15 @@ apiserver() {
     command -v rsync >/dev/null || wanted+=(rsync)
     command -v make >/dev/null || wanted+=(make)
     install_packages "${wanted[@]}"
-    rm -f "$cache"/apt/bookworm/kubernetes_*
+    # And what a build that was killed has left.
+    rm -rf "$cache"/apt/bookworm/kubernetes_* "$cache"/build.*
     suite_apt bookworm source --download-only kubernetes
-    "$here/build-apiserver.sh" "$cache"/apt/bookworm/kubernetes_*.orig.tar.* "$cache/kube-apiserver.new"
-    rm -f "$cache"/apt/bookworm/kubernetes_*
+    unpack reflect2 bookworm golang-github-modern-go-reflect2-dev 1.0.2-2
+    "$here/build-apiserver.sh" "$cache"/apt/bookworm/kubernetes_*.orig.tar.* \
+      "$cache/reflect2/usr/share/gocode/src/github.com/modern-go/reflect2" "$cache/kube-apiserver.new"
+    rm -rf "$cache"/apt/bookworm/kubernetes_* "$cache/reflect2"
   fi
+  printf %s "$apiserver_recipe" >"$cache/kube-apiserver.new/.complete"
   rm -rf "$cache/kube-apiserver"
   mv "$cache/kube-apiserver.new" "$cache/kube-apiserver"
 }
@@ -147,16 +153,21 @@ check() { cached "$1" "$4"; }
 
 complete() {
   [ -z "$(missing_packages)" ] || return 1
-  [ -n "${KUBEBUILDER_ASSETS:-}" ] || [ -x "$cache/kube-apiserver/kube-apiserver" ] || return 1
+  [ -n "${KUBEBUILDER_ASSETS:-}" ] || cached kube-apiserver "$apiserver_recipe" || return 1
   each_package check
 }
 
-complete && exit 0
-mkdir -p "$cache/apt"
-# shellcheck disable=SC2046
-install_packages $(missing_packages)
-exec 9>"$cache/.lock"
-flock --nonblock 9 || { say "another process is filling $cache: waiting for it"; flock 9; }
-each_package unpack
-[ -n "${KUBEBUILDER_ASSETS:-}" ] || apiserver
-say "all parts are in $cache"
+main() {
+  complete && return
+  mkdir -p "$cache/apt"
+  local wanted
+  mapfile -t wanted < <(missing_packages)
+  install_packages "${wanted[@]}"
+  exec 9>"$cache/.lock"
+  flock --nonblock 9 || { say "another process is filling $cache: waiting for it"; flock 9; }
+  each_package unpack
+  [ -n "${KUBEBUILDER_ASSETS:-}" ] || apiserver
+  say "all parts are in $cache"
+}
+
+main

@@ -73,7 +73,8 @@ export class Registry {
         auth: { htpasswd: { realm: "berth", path: join(this.dir, "htpasswd") } },
       }),
     ]);
-    await Promise.all(images.map((image) => this.push(image)));
+    // One after the other: they share layers, and the registry mistakes one that is being sent twice for missing.
+    for (const image of images) await this.push(image);
     this.#writeHosts();
   }
 
@@ -86,7 +87,8 @@ export class Registry {
   /** Pushes an image; what is there already is not sent again. */
   async push(image: Image): Promise<void> {
     const repository = `/v2/${image.repository}`;
-    await Promise.all(image.blobs.map((blob) => this.#pushBlob(repository, blob)));
+    const blobs = new Map(image.blobs.map((blob) => [blob.digest, blob]));
+    await Promise.all([...blobs.values()].map((blob) => this.#pushBlob(repository, blob)));
     const top = image.manifests.at(-1);
     for (const manifest of image.manifests) {
       for (const reference of manifest === top ? image.tags : [manifest.digest]) {

@@ -1,6 +1,7 @@
 /** The CustomResourceDefinitions, as the API server takes them. */
 import { GROUP, VERSION } from "./names.ts";
-import { asNode, isFields } from "./schema/node.ts";
+import { OPEN, PATTERN_SAYS, type Rule } from "./schema/fields.ts";
+import { asNode, type SchemaNode } from "./schema/node.ts";
 import { container, containerCheckpoint } from "./schema/objects.ts";
 
 type Column = { name: string; type: string; jsonPath: string; description: string; priority?: number };
@@ -73,7 +74,7 @@ export function checkpointCRD(): object {
 type Definition = {
   names: { kind: string; plural: string; singular: string; shortNames: string[] };
   columns: readonly Column[];
-  schema: object;
+  schema: SchemaNode;
   selectableFields?: readonly { jsonPath: string }[];
 };
 
@@ -101,18 +102,31 @@ function definition({ names, columns, schema, selectableFields }: Definition): o
 }
 
 /** A schema without the agent's own keywords. */
-function structural(schema: unknown): unknown {
-  if (Array.isArray(schema)) return schema.map(structural);
-  if (!isFields(schema)) return schema;
-  const known = Object.entries(schema).filter(([keyword]) => !keyword.startsWith("x-berth-"));
+function structural(schema: SchemaNode): object {
+  const { properties, items, "x-kubernetes-validations": given = [], ...rest } = schema;
+  const rules = [...given, ...formRule(schema)].map(({ rule, message }) => ({ rule, message }));
+  return {
+    ...Object.fromEntries(Object.entries(rest).filter(([keyword]) => !keyword.startsWith("x-berth-"))),
+    ...(properties ? { properties: fields(schema, properties) } : {}),
+    ...(items ? { items: structural(items) } : {}),
+    ...(rules.length > 0 ? { "x-kubernetes-validations": rules } : {}),
+  };
+}
+
+function fields(holder: SchemaNode, properties: Readonly<Record<string, SchemaNode>>): object {
   return Object.fromEntries(
-    known.map(([keyword, value]) => {
-      if (keyword === "x-kubernetes-validations") return [keyword, rules(value)];
-      return [keyword, structural(value)];
+    Object.entries(properties).map(([name, field]) => {
+      // Metadata may have patterns, but no rules.
+      const { [PATTERN_SAYS]: _says, ...silent } = field;
+      return [name, structural(holder[OPEN] ? silent : field)];
     }),
   );
 }
 
-/** Rules in the shape that Kubernetes 1.25 knows. */
-const rules = (value: unknown) =>
-  (Array.isArray(value) ? value : []).filter(isFields).map(({ rule, message }) => ({ rule, message }));
+/** A pattern said again as a rule, whose message a person understands; older servers have the pattern alone. */
+function formRule(schema: SchemaNode): Rule[] {
+  const { pattern, [PATTERN_SAYS]: says } = schema;
+  if (pattern === undefined || says === undefined) return [];
+  const matches = `self.matches(${JSON.stringify(pattern)})`;
+  return [{ rule: schema.type === "string" ? matches : `type(self) != string || ${matches}`, message: says }];
+}

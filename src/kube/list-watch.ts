@@ -63,6 +63,8 @@ export class ListWatch<T extends KubeObject> {
   /** Where the next watch goes on; undefined: a list is needed. */
   #version: string | undefined;
   #failures = 0;
+  /** The last failure was a version too old: the list that follows it needs no wait, unless that did not help. */
+  #gone = false;
   #failingSince: number | undefined;
   #synced = false;
   /** Undefined before the first answer or failure. */
@@ -188,6 +190,7 @@ export class ListWatch<T extends KubeObject> {
     } finally {
       if (health.good()) {
         this.#failures = 0;
+        this.#gone = false;
         this.#failingSince = undefined;
       }
     }
@@ -233,11 +236,13 @@ export class ListWatch<T extends KubeObject> {
     }
     const relist = isGone(error) || (error instanceof ApiError && error.code < 500 && error.code !== 429);
     if (relist) this.#version = undefined;
-    const attempt = this.#failures++;
-    if (isGone(error) && attempt === 0) {
+    const goneAgain = this.#gone;
+    this.#gone = isGone(error);
+    if (this.#gone && !goneAgain) {
       logger.info({ path, reason: error.message }, "the watch is too far behind: listing again");
       return;
     }
+    const attempt = this.#failures++;
     this.#setConnected(false, error);
     this.#failingSince ??= performance.now();
     if (performance.now() - this.#failingSince >= this.#timing.relistAfterMs) this.#version = undefined;

@@ -1,8 +1,10 @@
+import { GROUP, VERSION } from "../api/index.ts";
+
 /** A resource as it stands in a URL; `group` is "" for core/v1. */
 export type Resource = { group: string; version: string; plural: string };
 
-const CONTAINERS: Resource = { group: "berth.dev", version: "v1alpha1", plural: "containers" };
-const CHECKPOINTS: Resource = { group: "berth.dev", version: "v1alpha1", plural: "containercheckpoints" };
+const CONTAINERS: Resource = { group: GROUP, version: VERSION, plural: "containers" };
+const CHECKPOINTS: Resource = { group: GROUP, version: VERSION, plural: "containercheckpoints" };
 const SECRETS: Resource = { group: "", version: "v1", plural: "secrets" };
 const CONFIG_MAPS: Resource = { group: "", version: "v1", plural: "configmaps" };
 const EVENTS: Resource = { group: "", version: "v1", plural: "events" };

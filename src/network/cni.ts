@@ -59,6 +59,16 @@ export class Cni {
   }
 
   /**
+   * Looks for every plugin of a list, with its IPAM plugin.
+   *
+   * @throws PluginMissingError
+   */
+  async require(list: NetworkConfigList): Promise<void> {
+    const types = list.plugins.flatMap(({ type, ipam }) => (ipam?.type === undefined ? [type] : [type, ipam.type]));
+    await Promise.all(types.map((type) => this.find(type)));
+  }
+
+  /**
    * Attaches: each plugin in turn, each with the result of the one before. What plugins before the failing one have set
    * up is left for {@link del} to take down.
    *

@@ -4,6 +4,8 @@ import { join } from "node:path";
 import type { Logger } from "pino";
 import type { Port, PortStatus } from "../api/index.ts";
 import { orMissing } from "../node/index.ts";
+import { IF_NAME, addresses } from "./addresses.ts";
+import type { Addresses } from "./addresses.ts";
 import { AttachmentRecords } from "./attachments.ts";
 import type { AttachmentRecord } from "./attachments.ts";
 import { bridgeNetwork, checkBridgeOptions } from "./bridge.ts";
@@ -16,8 +18,6 @@ import { forwardPolicyIsDrop, removeBridge } from "./host.ts";
 import { createNetns, netnsExists, removeNetns } from "./netns.ts";
 import { collide, formatPort, portMappings, probePort, statusProtocol } from "./ports.ts";
 
-// The interface inside the container is called as in Docker and in Pods.
-const IF_NAME = "eth0";
 const CNI_VERSION = "1.0.0";
 
 export type NetworkOptions = {
@@ -39,13 +39,9 @@ export type AttachRequest = {
 };
 
 /** A container's network as it stands. */
-export type Attachment = {
+export type Attachment = Addresses & {
   /** Path of the network namespace. */
   netns: string;
-  /** Addresses without prefix length. */
-  ipAddresses: string[];
-  gateway?: string;
-  macAddress?: string;
   ports: PortStatus[];
 };
 
@@ -177,6 +173,10 @@ export class Network {
             portList.length > 0,
           )
         : await loadNetwork(this.#options.cniConfDir, networkName);
+    // Before anything is made, which would then have to be undone by the same missing plugin.
+    await this.#cni.require(list).catch((error: unknown) => {
+      throw this.#explain(error, list.name);
+    });
     const runtimeConfig = portList.length > 0 ? { portMappings: portList } : {};
     return { id, ports: portList, cni: { ifName: IF_NAME, list, runtimeConfig }, complete: false };
   }
@@ -252,18 +252,4 @@ export class Network {
   #addressDir(): string {
     return join(this.#options.stateDir, "cni", "networks");
   }
-}
-
-/** What the plugins' result says of the container's own interface. */
-export function addresses(result: CniResult | undefined): Pick<Attachment, "ipAddresses" | "gateway" | "macAddress"> {
-  const index = result?.interfaces?.findIndex((entry) => entry.name === IF_NAME && (entry.sandbox ?? "") !== "") ?? -1;
-  // A plugin that names no interfaces at all means the container's.
-  const own = (result?.ips ?? []).filter((ip) => ip.interface === undefined || ip.interface === index);
-  const gateway = own.find((ip) => ip.gateway !== undefined)?.gateway;
-  const macAddress = result?.interfaces?.[index]?.mac;
-  return {
-    ipAddresses: own.flatMap((ip) => ip.address.split("/", 1)),
-    ...(gateway === undefined ? {} : { gateway }),
-    ...(macAddress === undefined ? {} : { macAddress }),
-  };
 }

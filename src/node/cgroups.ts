@@ -1,5 +1,5 @@
 // Control groups of a container, by the path in its OCI spec (`linux.cgroupsPath`), on hosts with v1, hybrid and v2.
-import { readFile, readdir, rmdir, statfs } from "node:fs/promises";
+import { readFile, readdir, rmdir, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { errorCode, orMissing } from "./errno.ts";
 import { listMounts } from "./mounts.ts";
@@ -52,6 +52,24 @@ export async function oomKillCount(cgroups: Cgroups, cgroupsPath: string): Promi
   const text = await orMissing(readFile(join(hierarchy.mountPoint, join("/", cgroupsPath), file), "utf8"));
   const count = text === undefined ? null : /^oom_kill (\d+)$/m.exec(text);
   return count === null ? undefined : Number(count[1]);
+}
+
+/** Whether the kernel accounts for swap, so that it can be limited. */
+export async function swapIsLimited(cgroups: Cgroups): Promise<boolean> {
+  const [first] = cgroups.hierarchies;
+  if (cgroups.version === 1) {
+    const memory = cgroups.hierarchies.find(({ controllers }) => controllers.includes("memory"));
+    return memory !== undefined && (await isThere(join(memory.mountPoint, "memory.memsw.limit_in_bytes")));
+  }
+  if (first === undefined) return false;
+  // The root cgroup has no limits; any child of it shows whether there are such.
+  const children = await readdir(first.mountPoint, { withFileTypes: true });
+  const child = children.find((entry) => entry.isDirectory());
+  return child !== undefined && (await isThere(join(first.mountPoint, child.name, "memory.swap.max")));
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await orMissing(stat(path))) !== undefined;
 }
 
 /**

@@ -3,7 +3,7 @@
 import { readFile, readdir, stat } from "node:fs/promises";
 import { arch, release } from "node:os";
 import { join } from "node:path";
-import { detectCgroups } from "./cgroups.ts";
+import { detectCgroups, swapIsLimited } from "./cgroups.ts";
 import { orMissing } from "./errno.ts";
 
 export type NodeFacts = {
@@ -16,6 +16,12 @@ export type NodeFacts = {
   kernel: { release: string; major: number; minor: number };
   /** Number of the last capability the kernel knows. */
   capLastCap: number;
+  /** The capabilities that can be given away here (the agent's bounding set), a hexadecimal mask as in /proc. */
+  capabilities: string;
+  /** Memory and swap together can be limited. */
+  swapLimit: boolean;
+  /** CPUs that the machine can have, hot-plugged ones included. */
+  possibleCPUs: number;
 };
 
 export type HostDevice = {
@@ -37,9 +43,12 @@ const NOT_FROM_HOST = new Set(["pts", "shm", "fd", "mqueue", "console", ".lxc", 
 
 /** Reads the facts of this node. */
 export async function nodeFacts(): Promise<NodeFacts> {
-  const [cgroups, lastCap, seccompActions, apparmor] = await Promise.all([
-    detectCgroups(),
+  const cgroups = await detectCgroups();
+  const [swapLimit, lastCap, status, possible, seccompActions, apparmor] = await Promise.all([
+    swapIsLimited(cgroups),
     readFile("/proc/sys/kernel/cap_last_cap", "utf8"),
+    readFile("/proc/self/status", "utf8"),
+    orMissing(readFile("/sys/devices/system/cpu/possible", "utf8")),
     orMissing(readFile("/proc/sys/kernel/seccomp/actions_avail", "utf8")),
     orMissing(readFile("/sys/module/apparmor/parameters/enabled", "utf8")),
   ]);
@@ -50,7 +59,19 @@ export async function nodeFacts(): Promise<NodeFacts> {
     architecture: ARCHITECTURES[arch()] ?? arch(),
     kernel: parseKernelRelease(release()),
     capLastCap: Number(lastCap),
+    capabilities: /^CapBnd:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "",
+    swapLimit,
+    possibleCPUs: countCPUs(possible ?? "0"),
   };
+}
+
+/** The number of CPUs in a list as the kernel writes it: `0-3,8` are five. */
+export function countCPUs(list: string): number {
+  return list
+    .trim()
+    .split(",")
+    .map((range) => range.split("-").map(Number))
+    .reduce((sum, [first = 0, last = first]) => sum + last - first + 1, 0);
 }
 
 /** `6.1.0-18-amd64` → 6 and 1; what is no number counts as 0. */

@@ -6,6 +6,6 @@ export { deviceAt, deviceNumbers, hostDevices, nodeFacts } from "./facts.ts";
 export type { HostDevice, NodeFacts } from "./facts.ts";
 export { isMounted, listMounts, mount, mountsBelow, unmount, unmountBelow } from "./mounts.ts";
 export type { Mount, MountRequest } from "./mounts.ts";
-export { components, resolveBelow } from "./paths.ts";
+export { components, makeDirectories, resolveBelow } from "./paths.ts";
 export { CommandError, isCommandMissing, run } from "./run.ts";
 export type { Output, RunOptions } from "./run.ts";

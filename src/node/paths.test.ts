@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { resolveBelow } from "./paths.ts";
+import { makeDirectories, resolveBelow } from "./paths.ts";
 
 describe("resolveBelow", () => {
   let root = "";
@@ -45,5 +45,24 @@ describe("resolveBelow", () => {
   it("gives up on a loop", async () => {
     await symlink("/loop", join(root, "loop"));
     await expect(resolveBelow(root, "/loop")).rejects.toMatchObject({ code: "ELOOP" });
+  });
+});
+
+describe("makeDirectories", () => {
+  let root = "";
+  beforeEach(async () => (root = await mkdtemp(join(tmpdir(), "paths-"))));
+  afterEach(() => rm(root, { recursive: true }));
+
+  it("makes parents and says whether the directory is new", async () => {
+    await expect(makeDirectories(join(root, "a/b/c"))).resolves.toBe(true);
+    await expect(makeDirectories(join(root, "a/b/c"))).resolves.toBe(false);
+    await expect(makeDirectories(join(root, "a/b/d"))).resolves.toBe(true);
+  });
+
+  it("says what is in the way", async () => {
+    await writeFile(join(root, "file"), "");
+    await expect(makeDirectories(join(root, "file/below/it"))).rejects.toMatchObject({ code: "ENOTDIR" });
+    await symlink("/nonexistent/target", join(root, "dangling"));
+    await expect(makeDirectories(join(root, "dangling/below"))).rejects.toMatchObject({ code: "ENOENT" });
   });
 });

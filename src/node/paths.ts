@@ -1,6 +1,6 @@
 // Paths inside a root filesystem that is not ours: a symlink in it must never lead out to the node.
-import { lstat, readlink } from "node:fs/promises";
-import { join } from "node:path";
+import { lstat, mkdir, readlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { errorCode } from "./errno.ts";
 
 // The kernel gives up after 40; container images are not worse.
@@ -37,6 +37,32 @@ export async function resolveBelow(root: string, path: string): Promise<string> 
     pending.unshift(...components(target));
   }
   return join(root, ...resolved);
+}
+
+/**
+ * Makes a directory with its parents, like mkdir -p. (Node's own recursive mkdir answers ENOENT on a read-only filesystem.)
+ *
+ * @returns whether it was made; false when it was there
+ * @throws what mkdir(2) says: EROFS, ENOSPC, ENOTDIR …
+ */
+export async function makeDirectories(path: string): Promise<boolean> {
+  try {
+    return await makeDirectory(path);
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+    await makeDirectories(dirname(path));
+    return makeDirectory(path);
+  }
+}
+
+async function makeDirectory(path: string): Promise<boolean> {
+  try {
+    await mkdir(path, 0o755);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === "EEXIST") return false;
+    throw error;
+  }
 }
 
 /** The names in a path that mean something: without empty ones and `.`. */

@@ -26,7 +26,7 @@ type Failure = Output & {
   exitCode?: number | undefined;
   signal?: string | undefined;
   timedOut?: boolean;
-  cause?: unknown;
+  cause?: Error;
 };
 
 /** A command that could not be started, ended with another code than 0, or was killed. The message is its own words. */
@@ -131,7 +131,7 @@ function killGroup(pid: number | undefined): void {
 function describe(command: readonly string[], failure: Failure): string {
   const name = command[0] ?? "";
   if (errorCode(failure.cause) === "ENOENT") return `${name}: command not found on this node`;
-  if (failure.cause !== undefined) return `${name}: ${String(failure.cause)}`;
+  if (failure.cause !== undefined) return `${name}: ${failure.cause.message}`;
   const words = (failure.stderr.trim() || failure.stdout.trim()).slice(-MESSAGE_LENGTH);
   const suffix = words === "" ? "" : `: ${words}`;
   if (failure.timedOut) return `${name}: killed because it took too long${suffix}`;

@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { lstat, mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { orMissing, resolveBelow, run } from "../node/index.ts";
+import { makeDirectories, orMissing, resolveBelow, run } from "../node/index.ts";
 import { forVolume } from "./errors.ts";
 import { mountDirectory } from "./rootfs.ts";
 import { withMounted } from "./snapshot-mounts.ts";
@@ -24,7 +24,7 @@ export function prepareAnonymous(context: VolumeContext, destination: string): P
     if ((await orMissing(lstat(path))) !== undefined) return path;
     const unfinished = `${path}.new`;
     await rm(unfinished, { recursive: true, force: true });
-    await mkdir(parent, { recursive: true, mode: 0o711 });
+    await makeDirectories(parent);
     await withMounted(mountDirectory(context.stateDir), context.rootfs, (root) =>
       copyUp(root, destination, unfinished),
     );

@@ -1,9 +1,9 @@
 // emptyDir: a directory of the container's own, on disk or in memory, that lives as long as the container.
-import { chmod, mkdir } from "node:fs/promises";
+import { chmod } from "node:fs/promises";
 import { join } from "node:path";
 import type { Quantity, Volume } from "../api/index.ts";
 import { parseQuantity } from "../api/index.ts";
-import { isMounted, mount } from "../node/index.ts";
+import { isMounted, makeDirectories, mount } from "../node/index.ts";
 import { forVolume } from "./errors.ts";
 import { dataDirectory, stateDirectory } from "./volume.ts";
 import type { VolumeContext } from "./volume.ts";
@@ -27,7 +27,7 @@ export function prepareEmptyDir(
 function onDisk(context: VolumeContext, volume: string): Promise<string> {
   const path = join(dataDirectory(context), "volumes", volume);
   return forVolume(volume, path, async () => {
-    if ((await mkdir(path, { recursive: true })) !== undefined) await chmod(path, MODE);
+    if (await makeDirectories(path)) await chmod(path, MODE);
     return path;
   });
 }
@@ -35,7 +35,7 @@ function onDisk(context: VolumeContext, volume: string): Promise<string> {
 function inMemory(context: VolumeContext, volume: string, sizeLimit: Quantity | undefined): Promise<string> {
   const path = join(stateDirectory(context), "volumes", volume);
   return forVolume(volume, path, async () => {
-    await mkdir(path, { recursive: true });
+    await makeDirectories(path);
     if (await isMounted(path)) return path;
     // Without a limit the kernel's holds: half of the node's memory.
     const size = sizeLimit === undefined ? [] : [`size=${Math.ceil(parseQuantity(sizeLimit)).toString()}`];

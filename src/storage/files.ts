@@ -1,8 +1,9 @@
 // The files that tell a container who it is and where names come from: /etc/hosts, /etc/hostname and /etc/resolv.conf.
 import { constants } from "node:fs";
-import { mkdir, open } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { join, posix } from "node:path";
 import type { NameFiles } from "../network/index.ts";
+import { makeDirectories } from "../node/index.ts";
 import { bindMount, dataDirectory } from "./volume.ts";
 import type { BindMount, VolumeContext } from "./volume.ts";
 
@@ -39,7 +40,7 @@ export async function writeNameFiles(
   options: { readOnly: boolean; covered: ReadonlySet<string> },
 ): Promise<BindMount[]> {
   const directory = dataDirectory(context);
-  await mkdir(directory, { recursive: true, mode: 0o711 });
+  await makeDirectories(directory);
   const names = Object.keys(DESTINATIONS) as (keyof NameFiles)[];
   const mounts = await Promise.all(
     names.map(async (name) => {

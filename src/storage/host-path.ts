@@ -1,23 +1,22 @@
 // hostPath: a path of the node, with core/v1's types.
 import type { Stats } from "node:fs";
-import { mkdir, open, stat } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import type { Volume } from "../api/index.ts";
-import { orMissing } from "../node/index.ts";
+import { makeDirectories, orMissing } from "../node/index.ts";
 import { VolumeError, forVolume } from "./errors.ts";
 
 type PathType = { wanted: string; is: (stats: Stats) => boolean; create?: (path: string) => Promise<unknown> };
 
 // Modes as the kubelet gives them. Parents of a missing directory are made too, of a missing file not.
-const createDirectory = (path: string) => mkdir(path, { recursive: true, mode: 0o755 });
 const createFile = async (path: string) => (await open(path, "a", 0o644)).close();
 const isDirectory = (stats: Stats) => stats.isDirectory();
 const isFile = (stats: Stats) => stats.isFile();
 
 const TYPES: Record<string, PathType> = {
   // Docker's -v: whatever is there is taken, what is missing becomes a directory.
-  "": { wanted: "anything", is: () => true, create: createDirectory },
+  "": { wanted: "anything", is: () => true, create: makeDirectories },
   Directory: { wanted: "a directory", is: isDirectory },
-  DirectoryOrCreate: { wanted: "a directory", is: isDirectory, create: createDirectory },
+  DirectoryOrCreate: { wanted: "a directory", is: isDirectory, create: makeDirectories },
   File: { wanted: "a file", is: isFile },
   FileOrCreate: { wanted: "a file", is: isFile, create: createFile },
   Socket: { wanted: "a socket", is: (stats) => stats.isSocket() },

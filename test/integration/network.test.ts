@@ -32,8 +32,10 @@ describe("Network", () => {
     });
   const addressFiles = async () =>
     (await readdir(join(stateDir, "cni/networks", BRIDGE)).catch(() => [])).filter((name) => /^[0-9.]+$/.test(name));
-  const rules = async () => (await run("iptables-save", [])).stdout.split("\n").filter((line) => line.startsWith("-A "));
-  const links = async () => (await run("ip", ["-oneline", "link"])).stdout.split("\n").map((line) => line.split(": ")[1]);
+  const rules = async () =>
+    (await run("iptables-save", [])).stdout.split("\n").filter((line) => line.startsWith("-A "));
+  const links = async () =>
+    (await run("ip", ["-oneline", "link"])).stdout.split("\n").map((line) => line.split(": ")[1]);
   // Everything the network may leave on a node, apart from net.ipv4.ip_forward.
   const audit = async () =>
     JSON.stringify({
@@ -84,12 +86,14 @@ describe("Network", () => {
       netns: join(stateDir, "netns/c1"),
       ipAddresses: ["10.89.77.2"],
       gateway: "10.89.77.1",
-      macAddress: expect.stringMatching(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/) as string,
+      macAddress: expect.stringMatching(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/),
       ports: [{ containerPort: 80, hostPort: HOST_PORT, protocol: "TCP" }],
     });
     await expect(net.status("c1")).resolves.toEqual(c1);
     expect((await net.list()).sort()).toEqual(["c1", "c2"]);
-    expect((await run("nsenter", [`--net=${c1.netns}`, "ip", "-brief", "link", "show", "lo"])).stdout).toContain("LOWER_UP");
+    expect((await run("nsenter", [`--net=${c1.netns}`, "ip", "-brief", "link", "show", "lo"])).stdout).toContain(
+      "LOWER_UP",
+    );
 
     await serve(c1.netns, "hello");
     for (const url of [`127.0.0.1:${HOST_PORT}`, `10.89.77.1:${HOST_PORT}`, "10.89.77.2"]) {
@@ -112,7 +116,12 @@ describe("Network", () => {
     expect(attachment).toEqual({ netns: join(stateDir, "netns/c1"), ipAddresses: [], ports: [] });
     const { stdout } = await run("nsenter", [`--net=${attachment.netns}`, "ip", "-brief", "address"]);
     expect(stdout).toMatch(/^lo .*127\.0\.0\.1/);
-    expect(stdout.trim().split("\n").filter((line) => / UP /.test(line))).toEqual([]);
+    expect(
+      stdout
+        .trim()
+        .split("\n")
+        .filter((line) => / UP /.test(line)),
+    ).toEqual([]);
     await net.detach("c1");
   });
 
@@ -138,10 +147,12 @@ describe("Network", () => {
     await next.prepare();
     await expect(next.attach({ id: "c3", mode: "Bridge", ports })).rejects.toMatchObject({
       reason: "NetworkSetupFailed",
-      message: expect.stringMatching(/hostPort 18080\/tcp is taken by container c[12]/) as string,
+      message: expect.stringMatching(/hostPort 18080\/tcp is taken by container c[12]/),
     });
     for (const id of ["c1", "c2"]) await next.detach(id);
-    await expect(next.attach({ id: "c3", mode: "Bridge", ports })).resolves.toMatchObject({ ports: [{ hostPort: 18080 }] });
+    await expect(next.attach({ id: "c3", mode: "Bridge", ports })).resolves.toMatchObject({
+      ports: [{ hostPort: 18080 }],
+    });
   });
 
   it("refuses a port that a process of the node has, and leaves nothing", async () => {
@@ -159,7 +170,7 @@ describe("Network", () => {
     for (let i = 0; i < 5; i += 1) await net.attach({ id: `c${i}`, mode: "Bridge" });
     await expect(net.attach({ id: "late", mode: "Bridge" })).rejects.toMatchObject({
       reason: "NetworkSetupFailed",
-      message: expect.stringContaining("all addresses of 10.89.77.0/29 are in use") as string,
+      message: expect.stringContaining("all addresses of 10.89.77.0/29 are in use"),
     });
     await expect(net.list()).resolves.not.toContain("late");
     await net.detach("c3");
@@ -235,8 +246,13 @@ describe("Network", () => {
 
   it("attaches to a network of the administrator's by its name", async () => {
     await mkdir(join(stateDir, "conf"));
-    const plugins = [{ type: "ptp", ipam: { type: "host-local", dataDir: join(stateDir, "lan"), subnet: "10.89.78.0/24" } }];
-    await writeFile(join(stateDir, "conf/10-lan.conflist"), JSON.stringify({ cniVersion: "0.4.0", name: "lan", plugins }));
+    const plugins = [
+      { type: "ptp", ipam: { type: "host-local", dataDir: join(stateDir, "lan"), subnet: "10.89.78.0/24" } },
+    ];
+    await writeFile(
+      join(stateDir, "conf/10-lan.conflist"),
+      JSON.stringify({ cniVersion: "0.4.0", name: "lan", plugins }),
+    );
     const net = network();
     const attachment = await net.attach({ id: "c1", mode: "Bridge", networkName: "lan" });
     expect(attachment.ipAddresses).toEqual(["10.89.78.2"]);

@@ -110,15 +110,15 @@ export function list<T extends TSchema>(
   });
 }
 
-/** An object with named fields; `preset` makes it present, with its fields' defaults, when it is left out. */
+/** An object with named fields; `preset` is what it is when it is left out, besides its fields' defaults. */
 export function object<T extends Record<string, TSchema>>(
   description: string,
   properties: T,
-  { rules, preset = false, atomic = false }: Common & { preset?: boolean; atomic?: boolean } = {},
+  { rules, preset, atomic = false }: Common & { preset?: object; atomic?: boolean } = {},
 ) {
   return Type.Object(properties, {
     description,
-    ...(preset ? { default: {} } : {}),
+    ...(preset ? { default: preset } : {}),
     ...(atomic ? { "x-kubernetes-map-type": "atomic" } : {}),
     ...validations(rules),
   });

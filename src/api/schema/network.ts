@@ -176,7 +176,8 @@ export const network = object(
     ),
   },
   {
-    preset: true,
+    // The API server checks a default against the rules before it fills in the defaults below it.
+    preset: { mode: "Bridge" },
     rules: [
       {
         rule: "(self.mode == 'Container') == has(self.container)",

@@ -33,7 +33,7 @@ const logging = object(
       whole("Files that are kept, the newest included. Docker: max-file.", { min: 1, max: 100, default: 3 }),
     ),
   },
-  { preset: true },
+  { preset: {} },
 );
 
 /** The schema of `spec`. */

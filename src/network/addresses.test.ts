@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { addresses } from "./network.ts";
+import { addresses } from "./addresses.ts";
 
 describe("addresses", () => {
   it("are those of the interface inside the namespace", () => {
