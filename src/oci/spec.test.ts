@@ -13,6 +13,9 @@ const NODE: SpecInput["node"] = {
   architecture: "amd64",
   kernel: { release: "6.1.0", major: 6, minor: 1 },
   capLastCap: 40,
+  capabilities: "000001ffffffffff",
+  swapLimit: false,
+  possibleCPUs: 0,
 };
 
 function inputFor(spec: Partial<ContainerSpec> = {}, more: Partial<SpecInput> = {}): SpecInput {

@@ -21,12 +21,6 @@ const OCI_VERSION = "1.0.2";
 
 /** What a spec depends on of the node, beyond what {@link NodeFacts} tells. */
 export type SpecFacts = NodeFacts & {
-  /** Capabilities that containers can be given: `CapBnd` of /proc/self/status; all that the kernel knows when absent. */
-  readonly capabilities?: string;
-  /** The kernel accounts for swap. */
-  readonly swapLimit?: boolean;
-  /** How many CPUs the node can have; their thermal statistics are hidden from containers. */
-  readonly possibleCPUs?: number;
   /** The AppArmor profile, loaded on the node, for containers that name none. */
   readonly apparmorProfile?: string;
 };
@@ -155,8 +149,8 @@ const MASKED_PATHS: readonly string[] = [
 /** Docker's. */
 const READONLY_PATHS: readonly string[] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-// Paths that a node does not have are left out by the runtime.
-function maskedPaths({ possibleCPUs = 0 }: SpecFacts): string[] {
+// A CPU's thermal statistics are hidden, too. Paths that a node does not have are left out by the runtime.
+function maskedPaths({ possibleCPUs }: SpecFacts): string[] {
   const thermal = Array.from(
     { length: possibleCPUs },
     (_, cpu) => `/sys/devices/system/cpu/cpu${cpu}/thermal_throttle`,
