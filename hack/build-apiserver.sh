@@ -11,28 +11,37 @@ target=$3
 work=$(mktemp -d "$(dirname "$target")/build.XXXXXX")
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 
-version=$(basename "$tarball" | sed -E 's/^kubernetes_(.*\+really)?([0-9.]+)\.orig.*$/\2/')
-tar -xf "$tarball" -C "$work" --strip-components=1
-vendored=$work/vendor/github.com/modern-go/reflect2
-rm "$vendored"/*.go
-cp "$reflect2"/*.go "$vendored/"
 # There is no git checkout to ask for the version.
-cat >"$work/version" <<EOF
+write_version() {
+  local version
+  version=$(basename "$tarball" | sed -E 's/^kubernetes_(.*\+really)?([0-9.]+)\.orig.*$/\2/')
+  cat <<EOF
 KUBE_GIT_COMMIT='unknown'
 KUBE_GIT_TREE_STATE='archive'
 KUBE_GIT_VERSION='v$version'
 KUBE_GIT_MAJOR='${version%%.*}'
 KUBE_GIT_MINOR='$(printf %s "$version" | cut -d. -f2)'
 EOF
+}
 
-# make, not go build: it generates the OpenAPI definitions first. Without cgo no C compiler is needed.
-unset GOFLAGS GOPATH GOROOT
-export CGO_ENABLED=0 GOCACHE="$work/.gocache" KUBE_GIT_VERSION_FILE="$work/version"
-log=$target.log
-if ! make -C "$work" WHAT=cmd/kube-apiserver >"$log" 2>&1; then
-  tail -n 30 "$log" >&2
-  exit 1
-fi
-rm -rf "$target" && mkdir -p "$target"
-cp "$work"/_output/local/bin/linux/*/kube-apiserver "$target/"
-rm -f "$log"
+main() {
+  local vendored=$work/vendor/github.com/modern-go/reflect2 log=$target.log
+  tar -xf "$tarball" -C "$work" --strip-components=1
+  rm "$vendored"/*.go
+  cp "$reflect2"/*.go "$vendored/"
+  write_version >"$work/version"
+  unset GOFLAGS GOPATH GOROOT
+  # Without cgo no C compiler is needed.
+  export CGO_ENABLED=0 GOCACHE="$work/.gocache" KUBE_GIT_VERSION_FILE="$work/version"
+  # make, not go build: it generates the OpenAPI definitions first.
+  if ! make -C "$work" WHAT=cmd/kube-apiserver >"$log" 2>&1; then
+    tail -n 30 "$log" >&2
+    exit 1
+  fi
+  rm -rf "$target"
+  mkdir -p "$target"
+  cp "$work"/_output/local/bin/linux/*/kube-apiserver "$target/"
+  rm -f "$log"
+}
+
+main

@@ -63,11 +63,14 @@ export class Agent {
       logger,
     });
     this.#events = new EventRecorder({ api: this.#api, component: "berth.dev/agent", host: config.nodeName, logger });
+    // The data directory is one agent's alone: another process of the same one took its place.
+    const holder = `${hostname()}:${config.dataDir}`;
     this.#lease = new NodeLease({
       api: this.#api,
       nodeName: config.nodeName,
       namespace: this.#api.namespace,
-      holder: `${hostname()}_${randomUUID()}`,
+      holder: `${holder}_${randomUUID()}`,
+      isPredecessor: (other) => other.startsWith(`${holder}_`),
       logger,
     });
     this.#containers = this.#watchContainers();

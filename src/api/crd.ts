@@ -101,29 +101,32 @@ function definition({ names, columns, schema, selectableFields }: Definition): o
   };
 }
 
-/** A schema without the agent's own keywords. */
-function structural(schema: SchemaNode): object {
+/** A schema without the agent's own keywords; `lists` is how many lists it is an item of, one in another. */
+function structural(schema: SchemaNode, lists = 0): object {
   const { properties, items, "x-kubernetes-validations": given = [], ...rest } = schema;
-  const rules = [...given, ...formRule(schema)].map(({ rule, message }) => ({ rule, message }));
+  const rules = [...given, ...(lists < 2 ? formRule(schema) : [])].map(({ rule, message }) => ({ rule, message }));
   return {
     ...Object.fromEntries(Object.entries(rest).filter(([keyword]) => !keyword.startsWith("x-berth-"))),
-    ...(properties ? { properties: fields(schema, properties) } : {}),
-    ...(items ? { items: structural(items) } : {}),
+    ...(properties ? { properties: fields(schema, properties, lists) } : {}),
+    ...(items ? { items: structural(items, lists + 1) } : {}),
     ...(rules.length > 0 ? { "x-kubernetes-validations": rules } : {}),
   };
 }
 
-function fields(holder: SchemaNode, properties: Readonly<Record<string, SchemaNode>>): object {
+function fields(holder: SchemaNode, properties: Readonly<Record<string, SchemaNode>>, lists: number): object {
   return Object.fromEntries(
     Object.entries(properties).map(([name, field]) => {
       // Metadata may have patterns, but no rules.
       const { [PATTERN_SAYS]: _says, ...silent } = field;
-      return [name, structural(holder[OPEN] ? silent : field)];
+      return [name, structural(holder[OPEN] ? silent : field, lists)];
     }),
   );
 }
 
-/** A pattern said again as a rule, whose message a person understands; older servers have the pattern alone. */
+/**
+ * A pattern said again as a rule, whose message a person understands; older servers have the pattern alone. For a list in
+ * a list it would cost more than a server allows.
+ */
 function formRule(schema: SchemaNode): Rule[] {
   const { pattern, [PATTERN_SAYS]: says } = schema;
   if (pattern === undefined || says === undefined) return [];

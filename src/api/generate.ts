@@ -8,7 +8,7 @@ const HEADER = "# Generated from src/api/schema by `node src/api/generate.ts`; d
 
 /** The manifests by the names of their files. */
 export function manifests(): Record<string, string> {
-  const yaml = (crd: object) => HEADER + stringify(crd, { lineWidth: 120, aliasDuplicateObjects: false });
+  const yaml = (crd: object) => HEADER + stringify(crd, { lineWidth: 0, aliasDuplicateObjects: false });
   return { "containers.yaml": yaml(containerCRD()), "containercheckpoints.yaml": yaml(checkpointCRD()) };
 }
 

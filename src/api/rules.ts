@@ -17,6 +17,12 @@ export function brokenByChange(schema: SchemaNode, old: unknown, value: unknown,
   return walk(schema, value, path, kept, old);
 }
 
+/** Every rule of a schema. */
+export function rulesOf({ items, properties = {}, ...schema }: SchemaNode): Rule[] {
+  const below = [...Object.values(properties), ...(items ? [items] : [])];
+  return [...(schema["x-kubernetes-validations"] ?? []), ...below.flatMap(rulesOf)];
+}
+
 const isTransition = ({ rule }: Rule): boolean => /\boldSelf\b/.test(rule);
 
 type Test = (rule: Rule, self: unknown, oldSelf: unknown) => boolean;

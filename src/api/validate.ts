@@ -8,10 +8,10 @@ import { container, containerCheckpoint } from "./schema/objects.ts";
 import { containerSpec } from "./schema/spec.ts";
 import type { ContainerSpec, FieldError, Resources } from "./types.ts";
 
-const SCHEMAS: Readonly<Record<string, SchemaNode>> = {
-  Container: asNode(container),
-  ContainerCheckpoint: asNode(containerCheckpoint),
-};
+const SCHEMAS: ReadonlyMap<string, SchemaNode> = new Map([
+  ["Container", asNode(container)],
+  ["ContainerCheckpoint", asNode(containerCheckpoint)],
+]);
 
 /**
  * All that is wrong with a Container or ContainerCheckpoint, in the API server's words. The rules over several fields are
@@ -20,11 +20,9 @@ const SCHEMAS: Readonly<Record<string, SchemaNode>> = {
  */
 export function validate(object: unknown): FieldError[] {
   if (!isFields(object)) return [invalid("", object, "must be an object")];
-  const schema = SCHEMAS[String(object["kind"])];
-  if (!schema)
-    return [
-      object["kind"] === undefined ? required("kind") : unknownValue("kind", object["kind"], Object.keys(SCHEMAS)),
-    ];
+  const { kind } = object;
+  const schema = typeof kind === "string" ? SCHEMAS.get(kind) : undefined;
+  if (!schema) return [kind === undefined ? required("kind") : unknownValue("kind", kind, [...SCHEMAS.keys()])];
   const { status: _status, ...rest } = object;
   const structure = check(schema, rest, "");
   if (structure.length > 0) return structure;

@@ -73,7 +73,7 @@ function entriesOf(secret: PullSecret): Record<string, AuthEntry> {
     const content = JSON.parse(Buffer.from(encoded, "base64").toString("utf8")) as {
       auths?: Record<string, AuthEntry>;
     };
-    return (modern === undefined ? (content) : content.auths) ?? {};
+    return (modern === undefined ? content : content.auths) ?? {};
   } catch (error) {
     throw new PullSecretError(`secret "${name}": its registry configuration is not JSON: ${(error as Error).message}`);
   }

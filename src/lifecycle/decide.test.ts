@@ -135,7 +135,10 @@ describe("with a task", () => {
     ["restartedAt", wish({}, { restartedAt: "now" })],
   ])("stops for %s, and kills when the grace period is over", (_, desired) => {
     expect(
-      verb(desired, seen(running({}, desired.kind === "present" ? { desiredState: desired.spec.desiredState ?? "Running" } : {}))),
+      verb(
+        desired,
+        seen(running({}, desired.kind === "present" ? { desiredState: desired.spec.desiredState ?? "Running" } : {})),
+      ),
     ).toBe("stop");
     expect(decide(desired, seen(running({ stopping: { deadline: later(5) } })), NOW)).toEqual({
       verb: "wait",

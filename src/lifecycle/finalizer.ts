@@ -1,6 +1,6 @@
 /** The finalizer that keeps a deleted object until its container is gone. */
 import { type Container, FINALIZER } from "../api/index.ts";
-import { ApiError, containerPath, isConflict, isNotFound, type KubeApi } from "../kube/index.ts";
+import { ApiError, containerPath, isConflict, isNotFound, keyOf, type KubeApi } from "../kube/index.ts";
 import type { ContainerCache } from "./reconcile.ts";
 
 /** HTTP status of an object that the server finds invalid: a finalizer can't be added once deletion has begun. */
@@ -14,32 +14,30 @@ const UNPROCESSABLE = 422;
 export async function ensureFinalizer(api: KubeApi, cache: ContainerCache, object: Container): Promise<void> {
   const { finalizers = [], deletionTimestamp } = object.metadata;
   if (deletionTimestamp !== undefined || finalizers.includes(FINALIZER)) return;
-  const updated = await patchFinalizers(api, object, [...finalizers, FINALIZER]);
-  if (updated !== undefined) cache.put(updated);
+  await patchFinalizers(api, cache, object, [...finalizers, FINALIZER]);
 }
 
 /** Takes the finalizer off, which lets the server delete the object. */
-export async function dropFinalizer(api: KubeApi, object: Container): Promise<void> {
+export async function dropFinalizer(api: KubeApi, cache: ContainerCache, object: Container): Promise<void> {
   const { finalizers = [] } = object.metadata;
   if (!finalizers.includes(FINALIZER)) return;
-  await patchFinalizers(
-    api,
-    object,
-    finalizers.filter((finalizer) => finalizer !== FINALIZER),
-  );
+  const others = finalizers.filter((finalizer) => finalizer !== FINALIZER);
+  await patchFinalizers(api, cache, object, others);
 }
 
 /** The list is replaced as a whole, so the patch holds only for the version that it was made from; a newer one comes by the watch. */
-async function patchFinalizers(api: KubeApi, object: Container, finalizers: string[]): Promise<Container | undefined> {
+async function patchFinalizers(
+  api: KubeApi,
+  cache: ContainerCache,
+  object: Container,
+  finalizers: string[],
+): Promise<void> {
   const { namespace, name, uid, resourceVersion } = object.metadata;
+  const metadata = { uid, resourceVersion, finalizers };
   try {
-    return await api.mergePatch<Container>(containerPath(namespace, name), {
-      metadata: { uid, resourceVersion, finalizers },
-    });
+    await cache.write(keyOf(object), () => api.mergePatch<Container>(containerPath(namespace, name), { metadata }));
   } catch (error) {
-    const overtaken =
-      isNotFound(error) || isConflict(error) || (error instanceof ApiError && error.code === UNPROCESSABLE);
-    if (!overtaken) throw error;
-    return undefined;
+    const refused = error instanceof ApiError && error.code === UNPROCESSABLE;
+    if (!refused && !isNotFound(error) && !isConflict(error)) throw error;
   }
 }

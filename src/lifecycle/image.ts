@@ -51,7 +51,7 @@ export async function ensureImage(parts: Parts, wish: ImageWish): Promise<Pulled
   }
   const credentials = await pullCredentials(parts, wish, ref);
   if (credentials !== undefined && "reason" in credentials) return credentials;
-  parts.announce(wish.object, "Normal", "Pulling", pulling.message);
+  parts.announce(wish.object, "Normal", "Pulling", pulling.message, "pull");
   parts.pulls.begin({ key, token, ref, object: wish.object, ...(credentials === undefined ? {} : { credentials }) });
   return pulling;
 }

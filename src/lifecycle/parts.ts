@@ -18,6 +18,8 @@ export type Announce = (
   type: "Normal" | "Warning",
   reason: string,
   message: string,
+  /** Takes the place of the Event with the same word, instead of being another one. */
+  replaces?: string,
 ) => void;
 
 /** The parts and settings of one agent. */
@@ -61,9 +63,11 @@ export interface NodeSettings {
 export function makeParts(settings: NodeSettings): Parts {
   const { config, facts, api, containerd, events, requeue, logger } = settings;
   const { stateDir, dataDir } = config;
-  const announce: Announce = ({ namespace, name, uid }, type, reason, message) => {
+  const announce: Announce = ({ namespace, name, uid }, type, reason, message, replaces) => {
     const metadata = { namespace, name, uid, resourceVersion: "" };
-    events.event({ apiVersion: API_VERSION, kind: "Container", metadata }, type, reason, message);
+    events.event({ apiVersion: API_VERSION, kind: "Container", metadata }, type, reason, message, {
+      ...(replaces === undefined ? {} : { replaces }),
+    });
   };
   return {
     nodeName: config.nodeName,

@@ -133,7 +133,7 @@ export class Pulls {
           told = now;
           const line = `Pulling image "${request.ref}": ${mebibytes(bytes)} of ${mebibytes(total)} MiB`;
           this.#logger.info({ image: request.ref, bytes, total }, "pulling");
-          for (const { object } of pull.waiting.values()) this.#announce(object, "Normal", "Pulling", line);
+          for (const { object } of pull.waiting.values()) this.#announce(object, "Normal", "Pulling", line, "pull");
         },
       });
       return { image };

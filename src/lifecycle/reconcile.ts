@@ -26,7 +26,8 @@ const MAX_STEPS = 20;
 export interface ContainerCache {
   readonly synced: boolean;
   get(key: string): Container | undefined;
-  put(object: Container): void;
+  /** Runs a write, whose answer goes into the cache and is not reported as a change. */
+  write(key: string, request: () => Promise<Container>): Promise<Container>;
 }
 
 /** Where a key is put to be looked at again. */
@@ -96,7 +97,7 @@ async function withObject(r: Reconcile, key: string, object: Container): Promise
   const { current } = observed;
   if (desired.kind === "deleting" && current === undefined && observed.leftovers.length === 0) {
     await forget(r, key);
-    await dropFinalizer(parts.api, object);
+    await dropFinalizer(parts.api, r.cache, object);
     return;
   }
   const network =

@@ -38,11 +38,8 @@ export class StatusWriter {
     }
     const { namespace, name, uid } = object.metadata;
     try {
-      this.#cache.put(
-        await this.#api.mergePatch<Container>(containerPath(namespace, name, "status"), {
-          metadata: { uid },
-          status: patch,
-        }),
+      await this.#cache.write(key, () =>
+        this.#api.mergePatch<Container>(containerPath(namespace, name, "status"), { metadata: { uid }, status: patch }),
       );
       this.#unsent.delete(key);
     } catch (error) {

@@ -224,12 +224,13 @@ export function useNode(options: TestNodeOptions = {}): () => TestNode {
   };
 }
 
-/** One node a jest worker and containerd version at a time: what it is called follows from them. */
+/** One node a jest worker at a time: what it is called follows from the worker. Runs side by side need ranges of their own. */
 async function openNode({ flags, containerd = CONTAINERD, startAgent = true }: TestNodeOptions): Promise<TestNode> {
   const dir = process.env[CLUSTER_DIR];
   if (dir === undefined) throw new Error(`${CLUSTER_DIR} is not set: run the integration project`);
   const cluster = new Cluster({ dir });
-  const index = 200 + Number(process.env["JEST_WORKER_ID"] ?? "1");
+  const first = Number(process.env["BERTH_TEST_FIRST_INDEX"] ?? "200");
+  const index = first + Number(process.env["JEST_WORKER_ID"] ?? "1");
   const kubeconfig = join(dir, `test-node-${index}.kubeconfig`);
   await cluster.controlPlane.serviceAccountKubeconfig(kubeconfig);
   await cluster.registry.start();

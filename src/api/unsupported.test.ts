@@ -1,0 +1,98 @@
+import { describe, expect, it } from "@jest/globals";
+import { withDefaults } from "./defaults.ts";
+import type { ContainerSpec } from "./types.ts";
+import { unsupported } from "./unsupported.ts";
+
+const SPEC: ContainerSpec = { nodeName: "node-1", image: "example.com/hello:1" };
+const mount = { name: "v", mountPath: "/v" };
+
+describe("unsupported", () => {
+  it.each<[string, string, Partial<ContainerSpec>]>([
+    ["spec.tty", "tty", { tty: true }],
+    ["spec.stdin", "stdin", { stdin: true }],
+    ["spec.autoRemove", "autoRemove", { autoRemove: true }],
+    ["spec.restoreFrom", "restoreFrom", { restoreFrom: "c" }],
+    ["spec.devices", "devices", { devices: [{ hostPath: "/dev/fuse" }] }],
+    ["spec.oomScoreAdj", "oomScoreAdj", { oomScoreAdj: 0 }],
+    ["spec.hostPID", "hostPID", { hostPID: true }],
+    ["spec.hostIPC", "hostIPC", { hostIPC: true }],
+    ["spec.cgroupParent", "cgroupParent", { cgroupParent: "a" }],
+    ["spec.healthcheck", "healthcheck", { healthcheck: {} }],
+    ["spec.network.mode", "network.mode Container", { network: { mode: "Container", container: "peer" } }],
+    ["spec.network.links", "network.links", { network: { links: [{ container: "db" }] } }],
+    ["spec.network.name", "network.name", { network: { name: "lan" } }],
+    ["spec.network.ipAddress", "network.ipAddress", { network: { ipAddress: "10.0.0.1" } }],
+    ["spec.network.macAddress", "network.macAddress", { network: { macAddress: "02:42:0a:59:00:02" } }],
+    [
+      "spec.securityContext.seccompProfile.type",
+      "securityContext.seccompProfile.type Localhost",
+      { securityContext: { seccompProfile: { type: "Localhost", localhostProfile: "a" } } },
+    ],
+    [
+      "spec.securityContext.appArmorProfile",
+      "securityContext.appArmorProfile",
+      { securityContext: { appArmorProfile: { type: "Unconfined" } } },
+    ],
+    [
+      "spec.securityContext.sysctls",
+      "securityContext.sysctls",
+      { securityContext: { sysctls: [{ name: "a", value: "1" }] } },
+    ],
+    [
+      "spec.securityContext.procMount",
+      "securityContext.procMount Unmasked",
+      { securityContext: { procMount: "Unmasked" } },
+    ],
+    [
+      "spec.volumes[1].configMap",
+      "volumes.configMap",
+      {
+        volumes: [
+          { name: "v", emptyDir: {} },
+          { name: "w", configMap: { name: "c" } },
+        ],
+      },
+    ],
+    ["spec.volumes[0].secret", "volumes.secret", { volumes: [{ name: "v", secret: { secretName: "s" } }] }],
+    ["spec.volumes[0].volume", "volumes.volume", { volumes: [{ name: "v", volume: { name: "data" } }] }],
+    [
+      "spec.volumes[0].emptyDir.sizeLimit",
+      "volumes.emptyDir.sizeLimit on disk",
+      { volumes: [{ name: "v", emptyDir: { sizeLimit: "1Mi" } }] },
+    ],
+    ["spec.volumeMounts[0].subPath", "volumeMounts.subPath", { volumeMounts: [{ ...mount, subPath: "a" }] }],
+    [
+      "spec.volumeMounts[0].mountPropagation",
+      "volumeMounts.mountPropagation HostToContainer",
+      { volumeMounts: [{ ...mount, mountPropagation: "HostToContainer" }] },
+    ],
+  ])("names %s", (field, what, asked) => {
+    expect(unsupported(withDefaults({ ...SPEC, ...asked }))).toEqual([
+      { field, message: `${what} is not supported yet` },
+    ]);
+  });
+
+  it("lets through what works, with all its defaults", () => {
+    const spec: ContainerSpec = {
+      ...SPEC,
+      env: [{ name: "A", valueFrom: { secretKeyRef: { name: "s", key: "k" } } }],
+      network: { mode: "Host", links: [], dns: { nameservers: ["10.0.0.1"] } },
+      securityContext: { privileged: true, procMount: "Default", seccompProfile: { type: "Unconfined" } },
+      volumes: [
+        { name: "v", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } },
+        { name: "w", hostPath: { path: "/srv" } },
+      ],
+      volumeMounts: [{ ...mount, readOnly: true }],
+      ulimits: [{ name: "nofile", soft: 1, hard: 1 }],
+      shmSize: "1Mi",
+    };
+    expect(unsupported(withDefaults(spec))).toEqual([]);
+  });
+
+  it("names all at once", () => {
+    expect(unsupported({ ...SPEC, tty: true, stdin: true }).map(({ field }) => field)).toEqual([
+      "spec.tty",
+      "spec.stdin",
+    ]);
+  });
+});
