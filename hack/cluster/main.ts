@@ -1,7 +1,8 @@
 // The local cluster's command line: `up`, `down` and `demo`.
-import { copyFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Cluster } from "./cluster.ts";
+import { readText } from "./daemon.ts";
 import { demo } from "./demo.ts";
 import { AGENT_BUILT, AGENT_SOURCE } from "./local-node.ts";
 import { CONTAINERD_VERSIONS, findTools } from "./tools.ts";
@@ -10,6 +11,8 @@ import type { ContainerdVersion } from "./tools.ts";
 const HOME = resolve(import.meta.dirname, "../../.berth");
 const CLUSTER = join(HOME, "cluster");
 const DEMO = join(HOME, "demo");
+/** The process id of the command that works on them. */
+const CLAIM = join(HOME, "command.pid");
 /** As `make` calls it, the agent has just been compiled. */
 const AGENT = existsSync(AGENT_BUILT[1]) ? AGENT_BUILT : AGENT_SOURCE;
 /** The demo's nodes, beside those of a cluster that is kept. */
@@ -43,7 +46,7 @@ async function down(): Promise<void> {
   // Of a demo that was killed.
   await new Cluster({ dir: DEMO }).down();
   rmSync(join(HOME, "kubeconfig"), { force: true });
-  if (existsSync(HOME)) rmSync(HOME, { recursive: true });
+  rmSync(HOME, { recursive: true });
   say("down");
 }
 
@@ -84,6 +87,15 @@ async function orDown(cluster: Cluster, work: () => Promise<void>): Promise<void
   }
 }
 
+// Two commands at once would take each other's cluster away.
+function claim(): void {
+  mkdirSync(HOME, { recursive: true });
+  const holder = readText(CLAIM) ?? "";
+  const isAlive = readText(`/proc/${holder}/cmdline`)?.includes(import.meta.filename) === true;
+  if (holder !== "" && isAlive) throw new Error(`another command works on ${HOME} (process ${holder}): wait for it`);
+  writeFileSync(CLAIM, String(process.pid));
+}
+
 function wantedNodes(): number {
   const text = process.env["NODES"] ?? "1";
   const nodes = Number(text);
@@ -106,7 +118,9 @@ const commands: Record<string, () => Promise<void>> = { up, down, demo: runDemo 
 const command = commands[process.argv[2] ?? ""];
 try {
   if (command === undefined) throw new Error(USAGE);
+  claim();
   await command();
+  rmSync(CLAIM, { force: true });
 } catch (error) {
   say(error instanceof Error ? error.message : String(error));
   process.exitCode = 1;

@@ -155,6 +155,24 @@ function ended(instance: Instance, desired: Desired & { kind: "present" }): Summ
   return { state: "Exited", reason: end.reason };
 }
 
+/** What a state means, where there is no more to say: a condition's message is never empty. */
+function sentenceOf({ state, exitCode }: ContainerStatus): string {
+  switch (state) {
+    case "Running":
+      return "The container is running.";
+    case "Paused":
+      return "The container is paused.";
+    case "Exited":
+      return `The container has ended with exit code ${exitCode ?? 0}.`;
+    case "Restarting":
+      return `The container has ended with exit code ${exitCode ?? 0} and is about to be started again.`;
+    case "Removing":
+      return "The container is being removed.";
+    default:
+      return "The container is about to be started.";
+  }
+}
+
 type Verdicts = Partial<globalThis.Record<"Ready" | "Complete" | "Failed" | "Reconciling" | "Stalled", boolean>>;
 
 /** The conditions that hold, `Ready` always among them (kstatus: the abnormal ones are absent when false). */
@@ -172,7 +190,7 @@ function conditionsOf(
       type,
       status: held[type] === true ? "True" : "False",
       reason,
-      message: status.message ?? "",
+      message: status.message ?? sentenceOf(status),
       observedGeneration: input.object.metadata.generation,
     });
   }
@@ -219,7 +237,7 @@ export function verdictOf(object: Container): Verdict | undefined {
       reason: status.reason ?? "RuntimeError",
       state: status.state === "Exited" ? "Exited" : "Pending",
       final,
-      message: status.message ?? "",
+      message: status.message ?? sentenceOf(status),
       error: status.error ?? "",
     },
     attempts: status.startAttempts,
