@@ -22,6 +22,7 @@ const integration = (containerd) => ({
 
 export default {
   maxWorkers: 2,
+  reporters: ["default", "<rootDir>/test/support/summary-reporter.js"],
   testTimeout: 60_000,
   projects: [
     { ...base, displayName: "unit", testMatch: ["<rootDir>/src/**/*.test.ts", "<rootDir>/hack/**/*.test.ts"] },

@@ -26,7 +26,7 @@ section 'cgroups'
 find /sys/fs/cgroup -type d -name 'berth*' | sort
 section 'directories'
 for dir in /run/containerd /run/runc /run/berth-local /run/netns /var/lib/cni /var/run/nri /opt/containerd; do
-  [ ! -d "$dir" ] || find "$dir" -mindepth 1 | sort
+  [ ! -d "$dir" ] || find "$dir" -xdev -mindepth 1 -maxdepth 4 | sort
 done
 section 'processes'
 # Not what has ended already; numbers differ from run to run.
