@@ -12,7 +12,7 @@ here=$(dirname "$(readlink -f "$0")")
 cache=${BERTH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/berth}
 apiserver_release=v1.34.1
 # To be raised when the build's recipe changes, so that a cached one is replaced.
-apiserver_recipe=2
+apiserver_recipe=3
 
 # name in the cache | Debian suite | package | version this was tried with (another is taken when the mirror has moved on)
 packages="

@@ -61,7 +61,7 @@ async function runDemo(): Promise<void> {
   await cluster.down();
   await orDown(cluster, async () => {
     await cluster.up();
-    await demo(cluster, say);
+    await demo(cluster);
   });
   await cluster.down();
   say("all taken down");
@@ -119,8 +119,9 @@ const command = commands[process.argv[2] ?? ""];
 try {
   if (command === undefined) throw new Error(USAGE);
   claim();
-  await command();
-  rmSync(CLAIM, { force: true });
+  await command().finally(() => {
+    rmSync(CLAIM, { force: true });
+  });
 } catch (error) {
   say(error instanceof Error ? error.message : String(error));
   process.exitCode = 1;
