@@ -20,6 +20,8 @@ const RECONCILE_BACKOFF = { baseMs: 200, maxMs: 30_000 };
 /** Milliseconds that reconciles under way and Events not yet sent have to end when the agent is told to. */
 const CLOSE_BOUND_MS = 3000;
 const FLUSH_BOUND_MS = 1000;
+/** Milliseconds until a containerd that answers, but not as it should, is tried again. */
+const CONNECT_AGAIN_MS = 1000;
 /** Characters of a uid, with which a container's id begins. */
 const UID_LENGTH = 36;
 
@@ -46,6 +48,7 @@ export class Agent {
   /** Keys by uid, for the events of tasks. */
   readonly #keys = new Map<string, string>();
   #subscription: Subscription | undefined;
+  #again: NodeJS.Timeout | undefined;
   /** Why containerd can't be used. */
   #away = new Error("not connected yet");
   /** What crashed starts left behind is cleared: from then on there may be new ones. */
@@ -128,6 +131,7 @@ export class Agent {
   /** Ends the agent; containers run on. */
   async stop(): Promise<void> {
     this.#subscription?.close();
+    clearTimeout(this.#again);
     this.#parts.pulls.close();
     this.#parts.references.close();
     this.#parts.logs.close();
@@ -149,13 +153,14 @@ export class Agent {
       include: ({ spec, status }) => (status?.nodeName ?? spec.nodeName) === nodeName,
       onChange: (key, object) => {
         if (object !== undefined) this.#keys.set(object.metadata.uid, key);
+        else this.#forgetKey(key);
         this.#queue.add(key);
       },
       onSync: () => void this.#addRecords(),
       onConnected: (connected, error) => {
         this.#health.set("apiserver", connected, error?.message);
         // What could not be told while it was away.
-        if (connected) for (const container of this.#containers.list()) this.#queue.add(keyOf(container));
+        if (connected) this.#addObjects();
       },
       logger,
     });
@@ -186,7 +191,8 @@ export class Agent {
       this.#health.set("containerd", false, this.#away.message);
       logger.warn({ err: error }, "containerd is away");
       // Those that nothing is known of yet are told why.
-      for (const container of this.#containers.list()) this.#queue.add(keyOf(container));
+      this.#addObjects();
+      clearTimeout(this.#again);
       return;
     }
     try {
@@ -196,11 +202,23 @@ export class Agent {
       this.#swept = true;
       this.#health.set("containerd", true);
       await this.#addRecords();
-      for (const container of this.#containers.list()) this.#queue.add(keyOf(container));
+      this.#addObjects();
     } catch (failure) {
-      if (failure instanceof UnsupportedContainerd) onFatal(failure);
-      else logger.warn({ err: failure }, "containerd can't be worked with yet");
+      if (failure instanceof UnsupportedContainerd) {
+        onFatal(failure);
+        return;
+      }
+      logger.warn({ err: failure }, "containerd can't be worked with yet");
+      this.#again = setTimeout(() => void this.#onContainerd(true, undefined), CONNECT_AGAIN_MS);
     }
+  }
+
+  #forgetKey(key: string): void {
+    for (const [uid, known] of this.#keys) if (known === key) this.#keys.delete(uid);
+  }
+
+  #addObjects(): void {
+    for (const container of this.#containers.list()) this.#queue.add(keyOf(container));
   }
 
   /** Looks at every container there is a record of: also at those whose object is gone, or can't be seen now. */

@@ -5,7 +5,7 @@
 import { type ContainerSpec, recreationNeeded } from "../api/index.ts";
 import type { TaskState } from "../containerd/index.ts";
 import { shouldRestart } from "../oci/index.ts";
-import type { Record, RunState, Verdict } from "./record.ts";
+import { isAbout, type Record, type RunState, type Verdict } from "./record.ts";
 
 /** A container's record with its task, where it has one. */
 export interface Instance {
@@ -103,8 +103,7 @@ function afterVerdict(
   desired: Desired & { kind: "present" },
   now: Date,
 ): Step | undefined {
-  if (verdict === undefined) return undefined;
-  if (verdict.generation !== desired.generation || verdict.restartedAt !== desired.restartedAt) return undefined;
+  if (verdict === undefined || !isAbout(verdict, desired)) return undefined;
   if (verdict.nextRetryAt === undefined) return NONE;
   return waitUntil(verdict.nextRetryAt, now);
 }

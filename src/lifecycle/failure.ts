@@ -1,7 +1,7 @@
 /** How failures of a start's steps become verdicts. */
 import { isUnavailable } from "../containerd/index.ts";
 import { classifyStartError, StartError, type StartStep } from "../oci/index.ts";
-import type { Verdict } from "./record.ts";
+import { isAbout, type Verdict } from "./record.ts";
 
 /** A start's waits between attempts: 1 s, doubling to 5 min (the kubelet's image backoff has the same bound). */
 const RETRY_BASE_MS = 1000;
@@ -35,8 +35,7 @@ export function verdictAfter(
   earlier: Verdict | undefined,
   now: Date,
 ): Verdict {
-  const continues = earlier?.generation === wish.generation && earlier.restartedAt === wish.restartedAt;
-  const attempts = (continues ? earlier.attempts : 0) + 1;
+  const attempts = (earlier !== undefined && isAbout(earlier, wish) ? earlier.attempts : 0) + 1;
   const { failure } = error;
   const again = attempts > 1 && failure.reason === "ErrImagePull";
   return {

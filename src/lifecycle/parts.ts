@@ -43,6 +43,8 @@ export interface Parts {
   readonly logDir: string;
   /** The kernel's id of this boot: a task that was started under another one ended with the reboot. */
   readonly bootID: string;
+  /** Ids of which something is left that has no record: a start's undo failed. It is removed before anything else is done for its key. */
+  readonly remains: Set<string>;
   readonly clock: () => Date;
   readonly logger: Logger;
 }
@@ -87,6 +89,7 @@ export function makeParts(settings: NodeSettings): Parts {
     cgroupRoot: config.cgroupRoot,
     logDir: config.logDir,
     bootID: facts.bootID,
+    remains: new Set(),
     clock: () => new Date(),
     logger,
   };

@@ -8,19 +8,22 @@ import { parseKey } from "../kube/index.ts";
 import { StartError } from "../oci/index.ts";
 import { act } from "./act.ts";
 import { decide, type Desired, type Observed } from "./decide.ts";
-import { verdictAfter } from "./failure.ts";
+import { bothOf, verdictAfter } from "./failure.ts";
 import { dropFinalizer, ensureFinalizer } from "./finalizer.ts";
 import { followLog } from "./log.ts";
 import { observe } from "./observe.ts";
 import type { Parts } from "./parts.ts";
 import type { Verdict } from "./record.ts";
 import { refusalOf } from "./refusal.ts";
-import { removeLogs } from "./remove.ts";
+import { removeLogs, removeRemains } from "./remove.ts";
 import { endedForGood, statusOf, type Waiting } from "./status.ts";
 import type { StatusWriter } from "./status-writer.ts";
 
 /** Steps in a row after which something must be wrong with `decide`: a recreation takes six. */
 const MAX_STEPS = 20;
+
+/** Milliseconds after which SIGKILL is sent once more to a task that is still there. */
+const KILL_AGAIN_MS = 5000;
 
 /** The objects of this node, as far as they are known. */
 export interface ContainerCache {
@@ -50,12 +53,8 @@ export interface Reconcile {
 export async function reconcile(r: Reconcile, key: string): Promise<void> {
   const object = r.cache.get(key);
   if (object === undefined) return withoutObject(r, key);
-  const finalizer = ensureFinalizer(r.parts.api, r.cache, object);
-  try {
-    await withObject(r, key, object);
-  } finally {
-    await finalizer;
-  }
+  await removeRemains(r.parts, object.metadata.uid);
+  await bothOf(withObject(r, key, object), ensureFinalizer(r.parts.api, r.cache, object));
 }
 
 /** No object: one that is gone, or, before the API server was first seen, one whose record tells what is wished. */
@@ -162,6 +161,11 @@ async function walk(
     try {
       const waiting = await act(parts, { key, object, desired, step });
       if (waiting !== undefined) return { observed, desired, waiting };
+      if (step.verb === "kill") {
+        // The end comes as an event; this is for one that gets lost.
+        r.queue.addAt(key, new Date(parts.clock().getTime() + KILL_AGAIN_MS));
+        return { observed, desired };
+      }
     } catch (error) {
       if (!(error instanceof StartError) || desired.kind !== "present") throw error;
       verdict = await judge(parts, object, error, { desired, observed });
@@ -181,8 +185,9 @@ async function judge(
   const earlier = current === undefined ? at.desired.verdict : current.record.state.verdict;
   const verdict = verdictAfter(error, at.desired, earlier, parts.clock());
   const { failure } = verdict;
-  parts.logger.warn({ err: error, reason: failure.reason, nextRetryAt: verdict.nextRetryAt }, "start failed");
   const { name, namespace, uid } = object?.metadata ?? current?.record.applied ?? {};
+  const { nextRetryAt } = verdict;
+  parts.logger.warn({ namespace, name, err: error, reason: failure.reason, nextRetryAt }, "start failed");
   if (name !== undefined && namespace !== undefined && uid !== undefined) {
     parts.announce({ name, namespace, uid }, "Warning", "Failed", `${failure.reason}: ${failure.message}`);
   }

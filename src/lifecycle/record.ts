@@ -63,6 +63,14 @@ export interface Verdict {
   readonly restartedAt?: string;
 }
 
+/** Whether a verdict is about what is wished now: not about an earlier spec, or an earlier value of the annotation. */
+export function isAbout(
+  verdict: Verdict,
+  wish: { readonly generation: number; readonly restartedAt?: string | undefined },
+): boolean {
+  return verdict.generation === wish.generation && verdict.restartedAt === wish.restartedAt;
+}
+
 /** How a container's runs went so far. */
 export interface RunState {
   readonly restartCount: number;

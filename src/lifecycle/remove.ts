@@ -45,6 +45,20 @@ export async function sweep(parts: Parts): Promise<void> {
   for (const id of new Set(found.flat())) {
     if (known.has(id) || generationOf(id) === 0) continue;
     parts.logger.info({ container: id }, "removing what a start cut short left behind");
+    try {
+      await remove(parts, id);
+    } catch (error) {
+      parts.logger.error({ err: error, container: id }, "it can't be removed now");
+      parts.remains.add(id);
+    }
+  }
+}
+
+/** Removes what failed undos have left of an object. */
+export async function removeRemains(parts: Parts, uid: string): Promise<void> {
+  for (const id of parts.remains) {
+    if (!id.startsWith(`${uid}-`)) continue;
     await remove(parts, id);
+    parts.remains.delete(id);
   }
 }

@@ -10,6 +10,7 @@ import type { Parts } from "./parts.ts";
 import { type Applied, NEVER_RUN, type Record, type RunState } from "./record.ts";
 import { runtimeHandler, specFor } from "./spec.ts";
 import { createTask, forgetSandbox, rememberSandbox, startTask } from "./task.ts";
+import { Undo } from "./undo.ts";
 
 /** A container to start: for the first time, or again on its record. */
 export interface Start {
@@ -47,7 +48,11 @@ const LEASE_MS = 10 * 60_000;
  * @throws ContainerdError when containerd went away
  */
 export async function start(parts: Parts, wish: Start): Promise<void> {
-  await using undo = new AsyncDisposableStack();
+  await using undo = new Undo((error) => {
+    parts.logger.error({ err: error, container: wish.id }, "a failed start could not be undone whole");
+    // What has a record is found again by it.
+    if (wish.record === undefined) parts.remains.add(wish.id);
+  });
 
   await at("storage", () => bothOf(takeLease(parts, wish, undo), keepExits(parts, wish, undo)));
   const [storage, network] = await bothOf(
@@ -68,7 +73,7 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
   );
   const pid = await at("start", () => startTask(parts, record.id));
 
-  undo.move();
+  undo.disarm();
   const run = { startedAt: parts.clock().toISOString(), pid, bootID: parts.bootID };
   const { starting: _, ...started } = state;
   await bothOf(parts.records.saveState(wish.id, { ...started, run }), releaseLease(parts, wish));
@@ -76,7 +81,7 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
 }
 
 /** The lease keeps containerd's garbage collection off the snapshot until a record refers to it. */
-async function takeLease(parts: Parts, { id, record }: Start, undo: AsyncDisposableStack): Promise<void> {
+async function takeLease(parts: Parts, { id, record }: Start, undo: Undo): Promise<void> {
   if (record !== undefined) return;
   await parts.containerd.leases.acquire(id, { expireMs: LEASE_MS });
   undo.defer(() => parts.containerd.leases.release(id));
@@ -87,14 +92,14 @@ async function releaseLease(parts: Parts, { id, record }: Start): Promise<void> 
 }
 
 /** Without an entry in containerd's sandbox store, a task that ends while containerd is down loses its exit code. */
-async function keepExits(parts: Parts, { id, applied, record }: Start, undo: AsyncDisposableStack): Promise<void> {
+async function keepExits(parts: Parts, { id, applied, record }: Start, undo: Undo): Promise<void> {
   if (record !== undefined) return;
   undo.defer(() => forgetSandbox(parts, id));
   await rememberSandbox(parts, id, runtimeHandler(parts, applied.spec).type);
 }
 
 /** The root filesystem and the volumes: made for a new container, found again for one that is started again. */
-async function prepareStorage(parts: Parts, wish: Start, undo: AsyncDisposableStack): Promise<Storage> {
+async function prepareStorage(parts: Parts, wish: Start, undo: Undo): Promise<Storage> {
   const { id, applied, record } = wish;
   if (record === undefined) undo.defer(() => parts.rootfs.remove(id));
   const rootfs = record === undefined ? await createRootfs(parts, wish) : await parts.rootfs.mounts(id);
@@ -115,7 +120,7 @@ async function createRootfs(parts: Parts, { id, applied }: Start): Promise<Stora
 }
 
 /** The network namespace and the addresses; a container that is started again keeps those it has. */
-async function attachNetwork(parts: Parts, wish: Start, undo: AsyncDisposableStack): Promise<Attachment | undefined> {
+async function attachNetwork(parts: Parts, wish: Start, undo: Undo): Promise<Attachment | undefined> {
   const { id, applied } = wish;
   const mode = applied.spec.network?.mode ?? "Bridge";
   if (mode !== "Bridge" && mode !== "None") return undefined;
@@ -131,7 +136,7 @@ async function createRecord(
   wish: Start,
   state: RunState,
   made: Storage & { mounts: readonly OciMount[]; network: Attachment | undefined },
-  undo: AsyncDisposableStack,
+  undo: Undo,
 ): Promise<Record> {
   const { source } = wish;
   if (source === undefined) throw new Error(`container ${wish.id} has neither a record nor an image to make one from`);

@@ -6,7 +6,7 @@ import { type Condition, type Container, type ContainerStatus, RESTARTED_AT } fr
 import type { Attachment } from "../network/index.ts";
 import type { StartFailure } from "../oci/index.ts";
 import { restarts, type Desired, type Instance, type Observed } from "./decide.ts";
-import type { End, Verdict } from "./record.ts";
+import { type End, isAbout, type Verdict } from "./record.ts";
 
 /** Characters of an error's text that a status shows. */
 const MAX_TEXT = 4096;
@@ -100,9 +100,11 @@ function summaryOf(input: StatusInput): Summary {
   if (instance?.task !== undefined) return { ...running(instance), ...refused };
   if (refusal !== undefined) return failed(refusal);
   if (observed.leftovers.length > 0) return { state: "Pending", reason: "Recreating" };
-  if (waiting !== undefined) return { state: "Pending", ...waiting };
-  const failure = instance === undefined ? verdict : instance.record.state.verdict;
-  if (failure !== undefined) return afterFailure(failure);
+  const last = instance === undefined ? verdict : instance.record.state.verdict;
+  const failure = last !== undefined && isAbout(last, desired) ? last : undefined;
+  if (waiting !== undefined)
+    return { state: "Pending", ...waiting, ...(failure === undefined ? {} : attemptsOf(failure)) };
+  if (failure !== undefined) return { ...failed(failure.failure), ...attemptsOf(failure) };
   if (instance !== undefined) return ended(instance, desired);
   if (desired.spec.desiredState === "Stopped")
     return { state: "Pending", reason: "Stopped", message: "Not started: spec.desiredState is Stopped." };
@@ -131,9 +133,9 @@ function clip(text: string): string {
   return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
 }
 
-function afterFailure(verdict: Verdict): Summary {
+/** How the attempts to start stand. Kept while the next one waits for its image: it is told from here which one that is. */
+function attemptsOf(verdict: Verdict): Partial<Summary> {
   return {
-    ...failed(verdict.failure),
     startAttempts: verdict.attempts,
     ...(verdict.nextRetryAt === undefined ? {} : { nextRetryAt: verdict.nextRetryAt }),
     ...(verdict.restartedAt === undefined ? {} : { restartedAt: verdict.restartedAt }),

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { isAlreadyExists, isNotFound, type Mount } from "../containerd/index.ts";
 import type { Parts } from "./parts.ts";
 import type { Applied, Record } from "./record.ts";
+import type { Undo } from "./undo.ts";
 
 /** SIGKILL's number on Linux. */
 export const SIGKILL = 9;
@@ -14,12 +15,7 @@ export function logFile(logDir: string, applied: Pick<Applied, "namespace" | "na
 }
 
 /** Makes the task of a container that has a record: the runtime sets everything up and waits. */
-export async function createTask(
-  parts: Parts,
-  record: Record,
-  rootfs: readonly Mount[],
-  undo: AsyncDisposableStack,
-): Promise<void> {
+export async function createTask(parts: Parts, record: Record, rootfs: readonly Mount[], undo: Undo): Promise<void> {
   const output = logFile(parts.logDir, record.applied);
   await makeLogFolder(output, undo);
   // Also on a failure: a client whose call was cut off can't know whether the task was made.
@@ -34,7 +30,7 @@ export async function createTask(
   });
 }
 
-async function makeLogFolder(output: string, undo: AsyncDisposableStack): Promise<void> {
+async function makeLogFolder(output: string, undo: Undo): Promise<void> {
   const folder = dirname(output);
   const isNew = await stat(output).then(
     () => false,

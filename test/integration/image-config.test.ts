@@ -2,7 +2,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "@jest/globals";
-import { runToEnd, probe } from "../support/probe.ts";
+import { probe, runToEnd, untilOutput } from "../support/probe.ts";
 import { useNode } from "../support/test-node.ts";
 
 const node = useNode();
@@ -31,7 +31,7 @@ describe("an image's configuration", () => {
         restartPolicy: "Never",
         ...(stopSignal === undefined ? {} : { stopSignal }),
       });
-      await node().untilOutput(created, "ready\n");
+      await untilOutput(node(), created, "ready\n");
       const stopped = await node().patch(created, { spec: { desiredState: "Stopped" } });
       const { status } = await node().untilState(stopped, "Exited");
       expect(node().output(created)).toBe(`ready\n${heard}\n`);

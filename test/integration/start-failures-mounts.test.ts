@@ -28,10 +28,8 @@ afterAll(async () => {
 });
 
 /** A Container with one hostPath volume. */
-function mounting(source: string, mountPath: string, type?: string): Partial<ContainerSpec> {
-  const hostPath = { path: join(host, source), ...(type === undefined ? {} : { type }) } as NonNullable<
-    Volume["hostPath"]
-  >;
+function mounting(source: string, mountPath: string, type = ""): Partial<ContainerSpec> {
+  const hostPath = { path: join(host, source), type } as NonNullable<Volume["hostPath"]>;
   return {
     image: test().image("files"),
     volumes: [{ name: "source", hostPath }],

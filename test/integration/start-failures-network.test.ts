@@ -26,7 +26,7 @@ describe("a hostPort", () => {
   });
 
   it("that another container has is waited for, until that one ends", async () => {
-    const [port] = [20_000 + test().node.index];
+    const port = 20_000 + test().node.index;
     const holder = await test().create(publishing(port));
     const { status } = await test().untilState(holder, "Running");
     const says = [`hostPort ${String(port)}/tcp is taken by container`, status?.containerID?.split("//")[1] ?? "?"];
@@ -55,19 +55,28 @@ describe("a hostPort", () => {
 });
 
 describe("a subnet that is used up", () => {
-  // A network of two addresses: the bridge's and one for a container.
-  const test = useNode({ flags: { "bridge-subnet": "10.90.255.252/30" } });
+  // The first two addresses of the node's own subnet: the bridge's and one for a container.
+  const test = useNode({ startAgent: false });
+  let subnet = "";
+  let address = "";
+  beforeAll(async () => {
+    const { node } = test();
+    subnet = node.bridgeSubnet.replace(/\/24$/, "/30");
+    address = node.bridgeSubnet.replace(/0\/24$/, "2");
+    node.startAgent({ "bridge-subnet": subnet });
+    await node.agentReady();
+  });
 
   it("is waited for until an address is free", async () => {
     const bridged: Partial<ContainerSpec> = { network: { mode: "Bridge" } };
     const first = await test().create(bridged);
     const { status } = await test().untilState(first, "Running");
-    expect(status?.network?.ipAddresses).toEqual(["10.90.255.254"]);
-    const says = ["all addresses of 10.90.255.252/30 are in use", "--bridge-subnet"];
+    expect(status?.network?.ipAddresses).toEqual([address]);
+    const says = [`all addresses of ${subnet} are in use`, "--bridge-subnet"];
     const failed = await expectFailedStart(test(), bridged, { ...NETWORK_SETUP_FAILED, says });
     await test().delete(first);
     const second = await test().untilState(failed, "Running");
-    expect(second.status?.network?.ipAddresses).toEqual(["10.90.255.254"]);
+    expect(second.status?.network?.ipAddresses).toEqual([address]);
     await test().delete(failed);
   });
 
