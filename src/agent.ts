@@ -169,7 +169,7 @@ export class Agent {
   async #handle(key: string): Promise<void> {
     const object = this.#containers.get(key);
     if (!this.#swept) {
-      if (object !== undefined) await this.#statuses.runtimeUnavailable(object, this.#away);
+      if (object !== undefined) await this.#statuses.runtimeUnavailable(object, this.#away, new Date());
       return;
     }
     await reconcile({ parts: this.#parts, cache: this.#containers, queue: this.#queue, statuses: this.#statuses }, key);

@@ -83,12 +83,11 @@ export function decide(desired: Desired, observed: Observed, now: Date): Step {
   // A spec that can't be applied leaves what runs as it is; what was applied before goes on being kept.
   const spec = desired.refused ? instance.record.applied.spec : desired.spec;
   if (recreationNeeded(instance.record.applied.spec, spec)) return endAndRemove(instance, now);
-  if (!desired.refused && desired.generation !== instance.record.applied.generation) {
-    return { verb: "update", instance };
-  }
-  return instance.task === undefined
-    ? withoutTask(instance, spec, desired, now)
-    : withTask(instance, instance.task, spec, desired);
+  const held = isOutdated(instance, desired) ? afterVerdict(instance.record.state.verdict, desired, now) : NONE;
+  if (held === undefined) return { verb: "update", instance };
+  if (instance.task === undefined) return withoutTask(instance, spec, desired, now);
+  const step = withTask(instance, instance.task, spec, desired);
+  return step === NONE ? held : step;
 }
 
 /** No record: a start, unless the last one's verdict says not yet, or not at all. */
@@ -133,6 +132,13 @@ function taskStep(instance: Instance, now: Date): Step | undefined {
       if (stopping === undefined) return undefined;
       return waitUntil(stopping.deadline, now) ?? { verb: "kill", instance };
   }
+}
+
+/** Whether what is wished has not been applied to an instance yet. */
+export function isOutdated(instance: Instance, desired: Desired): boolean {
+  return (
+    desired.kind === "present" && !desired.refused && desired.generation !== instance.record.applied.generation
+  );
 }
 
 /** Ends an instance's task as a stop does, then removes all of it. */

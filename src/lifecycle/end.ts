@@ -13,6 +13,9 @@ import { deleteTask, logFile } from "./task.ts";
 /** Exit code of a run whose end can't be known (Docker's, too). */
 const UNKNOWN_EXIT = 255;
 
+/** The same words each time, so that a container that keeps ending has one such Event with a count. */
+const BACK_OFF = "The container has ended by itself and is started again after a wait, each twice as long as the last";
+
 /** Records the end of a stopped task, then deletes the task. */
 export async function recordEnd(parts: Parts, { record, task }: Instance): Promise<void> {
   if (task === undefined) return;
@@ -54,17 +57,19 @@ async function saveEnd(
     ...(run === undefined ? {} : { startedAt: run.startedAt }),
     requested: stopping !== undefined,
   };
-  await parts.records.saveState(record.id, withNextRestart(parts, { ...state, lastEnd: end }, record.applied.spec));
+  const next = withNextRestart({ ...state, lastEnd: end }, record.applied.spec);
+  await parts.records.saveState(record.id, next);
   announce(parts, record.applied, end);
+  if (next.nextRetryAt !== undefined) parts.announce(record.applied, "Warning", "BackOff", BACK_OFF);
 }
 
-/** Puts the time of the next restart into the state, where the policy wants one. */
-function withNextRestart(parts: Parts, state: RunState, spec: Instance["record"]["applied"]["spec"]): RunState {
+/** Puts the time of the next restart into the state, where the policy wants one: the wait begins with the end. */
+function withNextRestart(state: RunState, spec: Instance["record"]["applied"]["spec"]): RunState {
   const end = state.lastEnd;
   if (end === undefined || !restarts(spec, state)) return state;
   const ranForMs = end.startedAt === undefined ? 0 : Date.parse(end.finishedAt) - Date.parse(end.startedAt);
   const backoffMs = nextDelay(state.backoffMs, ranForMs);
-  const nextRetryAt = new Date(parts.clock().getTime() + backoffMs).toISOString();
+  const nextRetryAt = new Date(Date.parse(end.finishedAt) + backoffMs).toISOString();
   return { ...state, backoffMs, nextRetryAt };
 }
 

@@ -6,6 +6,11 @@ import type { ContainerCache } from "./reconcile.ts";
 /** HTTP status of an object that the server finds invalid: a finalizer can't be added once deletion has begun. */
 const UNPROCESSABLE = 422;
 
+/** Whether an object is kept by the finalizer. */
+export function hasFinalizer({ metadata }: Container): boolean {
+  return metadata.finalizers?.includes(FINALIZER) === true;
+}
+
 /**
  * Puts the finalizer on an object that lacks it. It may be done beside the start: should the object go before, the watch
  * says so, and what was started is removed all the same.
@@ -13,14 +18,14 @@ const UNPROCESSABLE = 422;
  */
 export async function ensureFinalizer(api: KubeApi, cache: ContainerCache, object: Container): Promise<void> {
   const { finalizers = [], deletionTimestamp } = object.metadata;
-  if (deletionTimestamp !== undefined || finalizers.includes(FINALIZER)) return;
+  if (deletionTimestamp !== undefined || hasFinalizer(object)) return;
   await patchFinalizers(api, cache, object, [...finalizers, FINALIZER]);
 }
 
 /** Takes the finalizer off, which lets the server delete the object. */
 export async function dropFinalizer(api: KubeApi, cache: ContainerCache, object: Container): Promise<void> {
+  if (!hasFinalizer(object)) return;
   const { finalizers = [] } = object.metadata;
-  if (!finalizers.includes(FINALIZER)) return;
   const others = finalizers.filter((finalizer) => finalizer !== FINALIZER);
   await patchFinalizers(api, cache, object, others);
 }

@@ -1,7 +1,7 @@
 /** The image of a container to be made: there already, or pulled first. */
 import { type ContainerSpec, imagePullPolicy } from "../api/index.ts";
 import { parseReference, type PulledImage } from "../containerd/index.ts";
-import { isNotFound, secretPath } from "../kube/index.ts";
+import { isForbidden, isNotFound, secretPath } from "../kube/index.ts";
 import { StartError, startFailure } from "../oci/index.ts";
 import { credentialsFor, type PullSecret } from "./credentials.ts";
 import { at } from "./failure.ts";
@@ -58,18 +58,17 @@ export async function ensureImage(parts: Parts, wish: ImageWish): Promise<Pulled
 
 async function pullCredentials(parts: Parts, wish: ImageWish, ref: string): Promise<Credentials | Waiting | undefined> {
   const { key, object, spec } = wish;
-  const names = (spec.imagePullSecrets ?? []).map(({ name }) => name);
+  const path = secretPath(object.namespace);
   const secrets: PullSecret[] = [];
-  for (const name of names) {
+  for (const { name } of spec.imagePullSecrets ?? []) {
     try {
       secrets.push(await parts.api.get<PullSecret>(secretPath(object.namespace, name)));
     } catch (error) {
-      if (!isNotFound(error)) throw error;
-      parts.references.wait(key, { path: secretPath(object.namespace), name });
-      return {
-        reason: "WaitingForSecret",
-        message: `spec.imagePullSecrets: secret "${name}" does not exist in namespace "${object.namespace}"`,
-      };
+      if (!isNotFound(error) && !isForbidden(error)) throw error;
+      parts.references.wait(key, { path, name });
+      const missing = `secret "${name}" does not exist in namespace "${object.namespace}": create it, and the start goes on`;
+      const why = isForbidden(error) ? error.message : missing;
+      return { reason: "WaitingForSecret", message: `spec.imagePullSecrets: ${why}` };
     }
   }
   return at("pull", () => credentialsFor(ref, secrets));

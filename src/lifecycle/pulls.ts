@@ -80,13 +80,11 @@ export class Pulls {
 
   /** Begins a pull, or joins the one under way for the same image and credentials. */
   begin(request: PullRequest): void {
-    this.forget(request.key);
     const name = JSON.stringify([request.ref, request.credentials ?? null]);
     const joined = this.#pulls.get(name);
-    if (joined !== undefined) {
-      joined.waiting.set(request.key, request);
-      return;
-    }
+    joined?.waiting.set(request.key, request);
+    this.#leave(request.key, joined);
+    if (joined !== undefined) return;
     const pull: Pull = { controller: new AbortController(), waiting: new Map([[request.key, request]]) };
     this.#pulls.set(name, pull);
     void this.#run(name, pull, request);
@@ -94,10 +92,7 @@ export class Pulls {
 
   /** Drops a key's interest: its result, and the pull itself when nobody else waits for it. */
   forget(key: string): void {
-    this.#results.delete(key);
-    for (const pull of this.#pulls.values()) {
-      if (pull.waiting.delete(key) && pull.waiting.size === 0) pull.controller.abort();
-    }
+    this.#leave(key);
   }
 
   /** Ends all pulls. */
@@ -105,6 +100,16 @@ export class Pulls {
     for (const pull of this.#pulls.values()) {
       pull.waiting.clear();
       pull.controller.abort();
+    }
+  }
+
+  /** Ends a key's part in all pulls but one. A pull that is given up takes nobody in any more. */
+  #leave(key: string, except?: Pull): void {
+    this.#results.delete(key);
+    for (const [name, pull] of this.#pulls) {
+      if (pull === except || !pull.waiting.delete(key) || pull.waiting.size > 0) continue;
+      pull.controller.abort();
+      this.#pulls.delete(name);
     }
   }
 

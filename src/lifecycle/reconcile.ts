@@ -9,7 +9,7 @@ import { StartError } from "../oci/index.ts";
 import { act } from "./act.ts";
 import { decide, type Desired, type Observed } from "./decide.ts";
 import { bothOf, verdictAfter } from "./failure.ts";
-import { dropFinalizer, ensureFinalizer } from "./finalizer.ts";
+import { dropFinalizer, ensureFinalizer, hasFinalizer } from "./finalizer.ts";
 import { followLog } from "./log.ts";
 import { observe } from "./observe.ts";
 import type { Parts } from "./parts.ts";
@@ -24,6 +24,8 @@ const MAX_STEPS = 20;
 
 /** Milliseconds after which SIGKILL is sent once more to a task that is still there. */
 const KILL_AGAIN_MS = 5000;
+
+const REMOVED = "Removed the container and all that was its own";
 
 /** The objects of this node, as far as they are known. */
 export interface ContainerCache {
@@ -89,13 +91,14 @@ async function withObject(r: Reconcile, key: string, object: Container): Promise
       wishOf(object, refusal !== undefined, verdict ?? r.statuses.verdict(object)),
     );
   } catch (error) {
-    if (isUnavailable(error)) await r.statuses.runtimeUnavailable(object, error);
+    if (isUnavailable(error)) await r.statuses.runtimeUnavailable(object, error, parts.clock());
     throw error;
   }
   const { observed, desired, waiting } = end;
   const { current } = observed;
   if (desired.kind === "deleting" && current === undefined && observed.leftovers.length === 0) {
     await forget(r, key);
+    if (hasFinalizer(object)) parts.announce(object.metadata, "Normal", "Removed", REMOVED);
     await dropFinalizer(parts.api, r.cache, object);
     return;
   }

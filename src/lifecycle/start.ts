@@ -71,10 +71,12 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
     at("create", () => createTask(parts, record, storage.rootfs, undo)),
     at("create", () => saveBefore(parts, wish, state)),
   );
+  // Before its process runs, or a short run would end before it began.
+  const startedAt = parts.clock().toISOString();
   const pid = await at("start", () => startTask(parts, record.id));
 
   undo.disarm();
-  const run = { startedAt: parts.clock().toISOString(), pid, bootID: parts.bootID };
+  const run = { startedAt, pid, bootID: parts.bootID };
   const { starting: _, ...started } = state;
   await bothOf(parts.records.saveState(wish.id, { ...started, run }), releaseLease(parts, wish));
   parts.logger.info({ container: record.id, pid }, "started");

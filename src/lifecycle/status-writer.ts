@@ -3,7 +3,7 @@ import type { Container, ContainerStatus } from "../api/index.ts";
 import { containerPath, isNotFound, isUnavailable, keyOf, type KubeApi, patchFor } from "../kube/index.ts";
 import type { ContainerCache } from "./reconcile.ts";
 import type { Verdict } from "./record.ts";
-import { verdictOf } from "./status.ts";
+import { endedForGood, verdictOf, withoutRuntime } from "./status.ts";
 
 /** Writes the status of this node's Containers. */
 export class StatusWriter {
@@ -30,7 +30,9 @@ export class StatusWriter {
     const key = keyOf(object);
     const known = this.#cache.get(key);
     const stored = known?.metadata.uid === object.metadata.uid ? known : object;
-    const status = make(this.#latest(stored));
+    // The status is about the object as it was read: a spec that came meanwhile is not what was observed.
+    const { status: latest } = this.#latest(stored);
+    const status = make(latest === undefined ? object : { ...object, status: latest });
     const patch = patchFor(stored.status ?? {}, status);
     if (patch === undefined) {
       this.#unsent.delete(key);
@@ -49,16 +51,12 @@ export class StatusWriter {
     }
   }
 
-  /** Says that containerd is away, where nothing is known of a started container that this would overwrite. */
-  async runtimeUnavailable(object: Container, error: Error): Promise<void> {
-    const { status } = this.#latest(object);
-    if (status?.containerID !== undefined || status?.startAttempts !== undefined) return;
-    await this.write(object, (base) => ({
-      ...base.status,
-      state: "Pending",
-      reason: "RuntimeUnavailable",
-      message: `containerd can't be reached: ${error.message}. The start goes on when it is back.`,
-    }));
+  /** Says that containerd is away, where nothing is known of a start, or of why there is none, that this would overwrite. */
+  async runtimeUnavailable(object: Container, error: Error, now: Date): Promise<void> {
+    const latest = this.#latest(object);
+    const { status } = latest;
+    if (status?.containerID !== undefined || status?.startAttempts !== undefined || endedForGood(latest)) return;
+    await this.write(object, (base) => withoutRuntime(base, error, now));
   }
 
   /** Forgets an object that is gone. */

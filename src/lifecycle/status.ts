@@ -5,7 +5,7 @@
 import { type Condition, type Container, type ContainerStatus, RESTARTED_AT } from "../api/index.ts";
 import type { Attachment } from "../network/index.ts";
 import type { StartFailure } from "../oci/index.ts";
-import { restarts, type Desired, type Instance, type Observed } from "./decide.ts";
+import { isOutdated, restarts, type Desired, type Instance, type Observed } from "./decide.ts";
 import { type End, isAbout, type Verdict } from "./record.ts";
 
 /** Characters of an error's text that a status shows. */
@@ -48,6 +48,21 @@ export function statusOf(input: StatusInput): ContainerStatus {
   };
   const conditions = conditionsOf(input, status, final === true);
   return { ...status, conditions: withTransitions(conditions, object, input.now) };
+}
+
+/** The status of an object of which nothing is known while containerd is away. */
+export function withoutRuntime(object: Container, error: Error, now: Date): ContainerStatus {
+  const { metadata, spec, status } = object;
+  const present = { kind: "present", generation: metadata.generation, spec, refused: false, done: false } as const;
+  const message = `containerd can't be reached: ${error.message}. The start goes on when it is back.`;
+  return statusOf({
+    object,
+    desired: metadata.deletionTimestamp === undefined ? present : { kind: "deleting" },
+    observed: { leftovers: [] },
+    nodeName: status?.nodeName ?? spec.nodeName,
+    waiting: { reason: "RuntimeUnavailable", message },
+    now,
+  });
 }
 
 function identity(instance: Instance | undefined, nodeName: string): Partial<ContainerStatus> {
@@ -97,7 +112,7 @@ function summaryOf(input: StatusInput): Summary {
   const { current: instance } = observed;
   const refused: Partial<Summary> =
     refusal === undefined ? {} : { reason: refusal.reason, message: refusal.message, final: true };
-  if (instance?.task !== undefined) return { ...running(instance), ...refused };
+  if (instance?.task !== undefined) return { ...running(instance), ...notApplied(instance, desired), ...refused };
   if (refusal !== undefined) return failed(refusal);
   if (observed.leftovers.length > 0) return { state: "Pending", reason: "Recreating" };
   const last = instance === undefined ? verdict : instance.record.state.verdict;
@@ -115,6 +130,20 @@ function running(instance: Instance): Summary {
   const paused = instance.task?.status === "paused";
   if (instance.record.state.stopping !== undefined) return { state: paused ? "Paused" : "Running", reason: "Stopping" };
   return paused ? { state: "Paused", reason: "Paused" } : { state: "Running", reason: "Started" };
+}
+
+/** Why a change that a running container could take was not made; no verdict on the container, so no exit code. */
+function notApplied(instance: Instance, desired: Desired & { kind: "present" }): Partial<Summary> {
+  const { verdict } = instance.record.state;
+  if (verdict === undefined || !isAbout(verdict, desired) || !isOutdated(instance, desired)) return {};
+  const { failure, nextRetryAt } = verdict;
+  return {
+    reason: failure.reason,
+    message: clip(`The container runs on as it was, for the change of its spec can't be made: ${failure.message}`),
+    error: clip(failure.error),
+    ...(nextRetryAt === undefined ? {} : { nextRetryAt }),
+    final: failure.final,
+  };
 }
 
 function failed(failure: StartFailure): Summary {
@@ -205,7 +234,9 @@ function verdicts(input: StatusInput, status: ContainerStatus, final: boolean): 
   const alive = observed.current?.task !== undefined;
   if (final) return { Stalled: true, Failed: !alive };
   const { desiredState } = desired.spec;
-  const settled = observed.leftovers.length === 0 && observed.current?.record.state.stopping === undefined;
+  const { current, leftovers } = observed;
+  const outdated = current !== undefined && isOutdated(current, desired);
+  const settled = leftovers.length === 0 && current?.record.state.stopping === undefined && !outdated;
   const ready =
     settled &&
     (desiredState === "Stopped" ? !alive : status.state === (desiredState === "Paused" ? "Paused" : "Running"));

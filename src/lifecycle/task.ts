@@ -1,7 +1,7 @@
 /** A container's task at containerd: made, started, looked at, deleted. */
-import { mkdir, rm, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { isAlreadyExists, isNotFound, type Mount } from "../containerd/index.ts";
+import { mkdir, open, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { ContainerdError, isAlreadyExists, isNotFound, type Mount } from "../containerd/index.ts";
 import type { Parts } from "./parts.ts";
 import type { Applied, Record } from "./record.ts";
 import type { Undo } from "./undo.ts";
@@ -17,20 +17,22 @@ export function logFile(logDir: string, applied: Pick<Applied, "namespace" | "na
 /** Makes the task of a container that has a record: the runtime sets everything up and waits. */
 export async function createTask(parts: Parts, record: Record, rootfs: readonly Mount[], undo: Undo): Promise<void> {
   const output = logFile(parts.logDir, record.applied);
-  await makeLogFolder(output, undo);
+  await makeLogFile(output, undo);
   // Also on a failure: a client whose call was cut off can't know whether the task was made.
   undo.defer(() => deleteTask(parts, record.id));
-  const uri = `file://${output}`;
   await parts.containerd.tasks.create({
     containerId: record.id,
     rootfs: [...rootfs],
     terminal: false,
-    stdout: uri,
-    stderr: uri,
+    stdout: output,
+    // The same file by another spelling: with one name for both streams, the shim opens it once and closes it when the
+    // first of them ends, and what is left of the other (a dying process's last words) is lost.
+    stderr: `${dirname(output)}/./${basename(output)}`,
   });
 }
 
-async function makeLogFolder(output: string, undo: Undo): Promise<void> {
+/** The shim appends to what is there; a file that is not, it does not make. */
+async function makeLogFile(output: string, undo: Undo): Promise<void> {
   const folder = dirname(output);
   const isNew = await stat(output).then(
     () => false,
@@ -38,6 +40,7 @@ async function makeLogFolder(output: string, undo: Undo): Promise<void> {
   );
   await mkdir(folder, { recursive: true, mode: 0o750 });
   if (isNew) undo.defer(() => rm(folder, { recursive: true, force: true }));
+  await (await open(output, "a", 0o640)).close();
 }
 
 /** Lets the task's process run. Answers its pid. */
@@ -77,7 +80,13 @@ export async function rememberSandbox(parts: Parts, id: string, runtime: string)
 
 /** Deletes that entry; one that is gone is as good. */
 export async function forgetSandbox(parts: Parts, id: string): Promise<void> {
-  await parts.containerd.sandboxes.delete({ sandboxId: id }).catch(ignoreNotFound);
+  try {
+    await parts.containerd.sandboxes.delete({ sandboxId: id });
+  } catch (error) {
+    // containerd 1.7 has no code for a missing entry, but its database's words.
+    const isMissing = isNotFound(error) || (error instanceof ContainerdError && /bucket not found/.test(error.details));
+    if (!isMissing) throw error;
+  }
 }
 
 function ignoreNotFound(error: unknown): void {

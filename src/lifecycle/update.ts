@@ -16,6 +16,9 @@ import type { Parts } from "./parts.ts";
 export async function update(parts: Parts, instance: Instance, object: Container, spec: ContainerSpec): Promise<void> {
   const { record } = instance;
   const applied = { ...record.applied, spec, generation: object.metadata.generation };
+  const { verdict, ...state } = record.state;
+  // It was about this change, or an earlier one; whether a start then fails is seen anew.
+  if (verdict !== undefined) await parts.records.saveState(record.id, state);
   const before = linuxResources(record.applied.spec, parts.facts);
   const after = linuxResources(spec, parts.facts);
   if (isDeepStrictEqual(before, after)) {

@@ -27,9 +27,11 @@ afterAll(async () => {
   await rm(host, { recursive: true });
 });
 
+type HostPath = NonNullable<Volume["hostPath"]>;
+
 /** A Container with one hostPath volume. */
-function mounting(source: string, mountPath: string, type = ""): Partial<ContainerSpec> {
-  const hostPath = { path: join(host, source), type } as NonNullable<Volume["hostPath"]>;
+function mounting(source: string, mountPath: string, type?: HostPath["type"]): Partial<ContainerSpec> {
+  const hostPath: HostPath = { path: join(host, source), ...(type === undefined ? {} : { type }) };
   return {
     image: test().image("files"),
     volumes: [{ name: "source", hostPath }],
@@ -64,14 +66,14 @@ describe("a mount on the wrong kind of file", () => {
 });
 
 describe("a source that the node lacks", () => {
-  it.each([
+  it.each<[string, string, HostPath["type"], string, string]>([
     ["nothing where a directory must be", "missing", "Directory", "a directory is wanted", "found nothing"],
     ["nothing where a file must be", "missing", "File", "a file is wanted", "found nothing"],
     ["a file where a directory must be", "file", "Directory", "a directory is wanted", "found a file"],
     ["a directory where a socket must be", "directory", "Socket", "a socket is wanted", "found a directory"],
     ["a file where a device must be", "file", "BlockDevice", "a block device is wanted", "found a file"],
     ["a socket where a file must be", "socket", "File", "a file is wanted", "found a socket"],
-    ["a path below a file", "file/below", "", "a part of the path is not a directory", "volume source"],
+    ["a path below a file", "file/below", undefined, "a part of the path is not a directory", "volume source"],
     ["a path below nothing, for a file to be made", "missing/below", "FileOrCreate", "no such file", "volume source"],
   ])("is waited for: %s", async (_, source, type, wanted, found) => {
     const failed = await expectFailedStart(test(), mounting(source, "/mnt", type), {

@@ -34,6 +34,8 @@ const SETTLE_MS = 5000;
 export interface TestNodeOptions extends Partial<Pick<LocalNodeOptions, "flags" | "containerd">> {
   /** Start the agent with the node (default). */
   readonly startAgent?: boolean;
+  /** A control plane of the file's own, instead of the one that all files share: for tests that take it away. */
+  readonly ownControlPlane?: boolean;
 }
 
 /** A test file's node and what it asks of the API server. */
@@ -52,7 +54,8 @@ export class TestNode {
     this.#containers = new ListWatch<Container>({
       api,
       path: containerPath(),
-      include: ({ spec }) => spec.nodeName === node.name,
+      // As the agent looks at it: an old server lets spec.nodeName be changed.
+      include: ({ spec, status }) => (status?.nodeName ?? spec.nodeName) === node.name,
       onChange: () => {
         for (const listener of this.#listeners) listener();
       },
@@ -129,9 +132,15 @@ export class TestNode {
   }
 
   /** Deletes a Container and waits until it is gone. */
-  async delete(container: Container, timeoutMs = DEFAULT_TIMEOUT_MS): Promise<void> {
-    const { namespace, name, uid } = container.metadata;
+  async delete(container: Container, timeoutMs?: number): Promise<void> {
+    const { namespace, name } = container.metadata;
     await this.api.delete(containerPath(namespace, name));
+    await this.untilGone(container, timeoutMs);
+  }
+
+  /** Waits until a Container is gone. */
+  async untilGone(container: Container, timeoutMs = DEFAULT_TIMEOUT_MS): Promise<void> {
+    const { name, uid } = container.metadata;
     const gone = await this.#wait(() => this.get(container)?.metadata.uid !== uid || undefined, timeoutMs);
     if (gone === undefined) throw new Error(`${name} was not gone within ${timeoutMs} ms\n${this.agentLog()}`);
   }
@@ -215,6 +224,7 @@ export function useNode(options: TestNodeOptions = {}): () => TestNode {
     } finally {
       await test.close();
       await test.node.stop();
+      if (options.ownControlPlane === true) await test.cluster.down();
     }
     if (problems.length > 0) throw new Error(`left behind:\n${problems.join("\n")}`);
   }, 90_000);
@@ -224,13 +234,24 @@ export function useNode(options: TestNodeOptions = {}): () => TestNode {
   };
 }
 
-/** One node a jest worker at a time: what it is called follows from the worker. Runs side by side need ranges of their own. */
-async function openNode({ flags, containerd = CONTAINERD, startAgent = true }: TestNodeOptions): Promise<TestNode> {
+/** Below which everything lies that the tests start: the directory of the cluster that all files share. */
+export function sharedDir(): string {
   const dir = process.env[CLUSTER_DIR];
   if (dir === undefined) throw new Error(`${CLUSTER_DIR} is not set: run the integration project`);
-  const cluster = new Cluster({ dir });
-  const first = Number(process.env["BERTH_TEST_FIRST_INDEX"] ?? "200");
-  const index = first + Number(process.env["JEST_WORKER_ID"] ?? "1");
+  return dir;
+}
+
+/** One node a jest worker at a time: what it is called follows from the worker. Runs side by side need ranges of their own. */
+export function nodeIndex(): number {
+  return Number(process.env["BERTH_TEST_FIRST_INDEX"] ?? "200") + Number(process.env["JEST_WORKER_ID"] ?? "1");
+}
+
+async function openNode(options: TestNodeOptions): Promise<TestNode> {
+  const { flags, containerd = CONTAINERD, startAgent = true, ownControlPlane = false } = options;
+  const dir = sharedDir();
+  const index = nodeIndex();
+  const cluster = new Cluster(ownControlPlane ? { dir: join(dir, `cluster-${index}`), nodes: 0 } : { dir });
+  if (ownControlPlane) await cluster.up();
   const kubeconfig = join(dir, `test-node-${index}.kubeconfig`);
   await cluster.controlPlane.serviceAccountKubeconfig(kubeconfig);
   await cluster.registry.start();

@@ -1,0 +1,105 @@
+import { describe, expect, it, jest } from "@jest/globals";
+import { pino } from "pino";
+import type { PulledImage, PullOptions } from "../containerd/index.ts";
+import { Pulls, type PullRequest } from "./pulls.ts";
+
+const IMAGE: PulledImage = {
+  name: "example.com/hello:1",
+  digest: "sha256:0",
+  chainID: "sha256:1",
+  config: {},
+};
+
+/** Pulls that end when the test says so. */
+function fakePulls() {
+  const pulls: (PullOptions & { settle: PromiseWithResolvers<PulledImage> })[] = [];
+  const settled = jest.fn<(key: string) => void>();
+  const announce = jest.fn();
+  const source = {
+    pull: (options: PullOptions): Promise<PulledImage> => {
+      const settle = Promise.withResolvers<PulledImage>();
+      options.signal?.addEventListener("abort", () => {
+        settle.reject(new Error("aborted"));
+      });
+      pulls.push({ ...options, settle });
+      return settle.promise;
+    },
+  };
+  const made = new Pulls({
+    source,
+    hostsDir: undefined,
+    onSettled: settled,
+    announce,
+    logger: pino({ level: "silent" }),
+  });
+  return { made, pulls, settled };
+}
+
+const request = (name: string, more: Partial<PullRequest> = {}): PullRequest => ({
+  key: `default/${name}`,
+  token: `${name}-1`,
+  object: { namespace: "default", name, uid: name },
+  ref: IMAGE.name,
+  ...more,
+});
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe("Pulls", () => {
+  it("shares one pull among all that want the image with the same credentials", async () => {
+    const { made, pulls, settled } = fakePulls();
+    made.begin(request("a"));
+    made.begin(request("b"));
+    made.begin(request("c", { credentials: { username: "u", password: "p" } }));
+    expect(pulls).toHaveLength(2);
+    pulls[0]?.settle.resolve(IMAGE);
+    await turn();
+    expect(settled.mock.calls).toEqual([["default/a"], ["default/b"]]);
+    expect(made.take("default/a", "a-1")).toMatchObject({ image: IMAGE });
+    expect(made.take("default/a", "a-1")).toBeUndefined();
+    expect(made.take("default/b", "b-1")).toMatchObject({ image: IMAGE });
+    expect(made.underWay("default/c", "c-1")).toBe(true);
+  });
+
+  it("goes on while anybody waits, and is ended when nobody does", () => {
+    const { made, pulls } = fakePulls();
+    made.begin(request("a"));
+    made.begin(request("b"));
+    made.forget("default/a");
+    expect(pulls[0]?.signal?.aborted).toBe(false);
+    made.forget("default/b");
+    expect(pulls[0]?.signal?.aborted).toBe(true);
+  });
+
+  it("answers the last question of a key that asked twice", async () => {
+    const { made, pulls, settled } = fakePulls();
+    made.begin(request("a"));
+    made.begin(request("a", { token: "a-2" }));
+    expect(pulls).toHaveLength(1);
+    pulls[0]?.settle.resolve(IMAGE);
+    await turn();
+    expect(settled.mock.calls).toEqual([["default/a"]]);
+    expect(made.take("default/a", "a-2")).toMatchObject({ image: IMAGE });
+  });
+
+  it("begins anew what is wanted again after it was given up, and does not join what ends", async () => {
+    const { made, pulls, settled } = fakePulls();
+    made.begin(request("a"));
+    made.forget("default/a");
+    made.begin(request("a"));
+    expect(pulls).toHaveLength(2);
+    await turn();
+    expect(settled).not.toHaveBeenCalled();
+    pulls[1]?.settle.resolve(IMAGE);
+    await turn();
+    expect(made.take("default/a", "a-1")).toMatchObject({ image: IMAGE });
+  });
+
+  it("does not give an answer to another question", async () => {
+    const { made, pulls } = fakePulls();
+    made.begin(request("a"));
+    pulls[0]?.settle.reject(new Error("no such image"));
+    await turn();
+    expect(made.take("default/a", "a-2")).toBeUndefined();
+  });
+});

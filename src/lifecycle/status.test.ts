@@ -1,0 +1,206 @@
+import { describe, expect, it } from "@jest/globals";
+import type { Condition, ContainerSpec, ContainerStatus } from "../api/index.ts";
+import type { TaskState } from "../containerd/index.ts";
+import { startFailure } from "../oci/index.ts";
+import type { Instance } from "./decide.ts";
+import type { RunState } from "./record.ts";
+import { type StatusInput, withoutRuntime } from "./status.ts";
+import {
+  NOW,
+  STARTED,
+  ENDED,
+  RETRY,
+  UID,
+  object,
+  wish,
+  instance,
+  RUN,
+  end,
+  status,
+  held,
+} from "./status.test-support.ts";
+
+describe("a container with a task", () => {
+  it("tells all there is to know of its run", () => {
+    const network = {
+      netns: "/run/berth/netns/x",
+      interfaces: [],
+      ipAddresses: ["10.89.0.2"],
+      gateway: "10.89.0.1",
+      macAddress: "02:00:00:00:00:01",
+      ports: [{ hostPort: 8080, containerPort: 80, protocol: "TCP" as const }],
+    };
+    const current = instance({ run: RUN, restartCount: 2, restartedAt: "then", lastEnd: end(3) }, "running");
+    expect(status(current, { network })).toEqual({
+      nodeName: "node-1",
+      state: "Running",
+      reason: "Started",
+      containerID: `containerd://${UID}-1`,
+      imageDigest: "sha256:1",
+      runtime: "runc",
+      pid: 42,
+      restartCount: 2,
+      restartedAt: "then",
+      startedAt: STARTED,
+      exitCode: 3,
+      oomKilled: false,
+      finishedAt: ENDED,
+      network: {
+        ipAddresses: ["10.89.0.2"],
+        gateway: "10.89.0.1",
+        macAddress: "02:00:00:00:00:01",
+        ports: [{ hostPort: 8080, containerPort: 80, protocol: "TCP" }],
+      },
+      observedGeneration: 2,
+      conditions: [
+        {
+          type: "Ready",
+          status: "True",
+          reason: "Started",
+          message: "The container is running.",
+          observedGeneration: 2,
+          lastTransitionTime: NOW.toISOString(),
+        },
+      ],
+    });
+  });
+
+  it.each<[string, Partial<RunState>, TaskState["status"], Partial<ContainerSpec>, string, string[]]>([
+    ["runs, as it should", {}, "running", {}, "Running/Started", ["Ready"]],
+    ["runs, and is to be paused", {}, "running", { desiredState: "Paused" }, "Running/Started", ["Reconciling"]],
+    ["is paused, as it should", {}, "paused", { desiredState: "Paused" }, "Paused/Paused", ["Ready"]],
+    ["is paused, and is to run", {}, "paused", {}, "Paused/Paused", ["Reconciling"]],
+    ["runs, and is to be stopped", {}, "running", { desiredState: "Stopped" }, "Running/Started", ["Reconciling"]],
+    ["is being stopped", { stopping: { deadline: RETRY } }, "running", {}, "Running/Stopping", ["Reconciling"]],
+  ])("%s", (_, state, task, changes, wanted, conditions) => {
+    const told = status(instance({ run: RUN, ...state }, task), { desired: wish(changes) });
+    expect([`${told.state ?? ""}/${told.reason ?? ""}`, held(told)]).toEqual([wanted, conditions]);
+  });
+
+  it("that runs by an earlier spec, for the new one can't be applied, is told so", () => {
+    const refusal = startFailure("InvalidSpec", "spec.tty: is not supported yet");
+    const told = status(instance({ run: RUN }, "running"), { refusal });
+    expect(told).toMatchObject({ state: "Running", reason: "InvalidSpec", message: refusal.message });
+    expect(told).not.toHaveProperty("exitCode");
+    expect(held(told)).toEqual(["Stalled"]);
+  });
+});
+
+describe("a container that has ended", () => {
+  it.each<[string, Partial<RunState>, Partial<ContainerSpec>, string, string[]]>([
+    ["with 0, for good", { lastEnd: end(0) }, { restartPolicy: "Never" }, "Exited/Completed", ["Complete"]],
+    ["with 3, for good", { lastEnd: end(3) }, { restartPolicy: "Never" }, "Exited/Error", ["Failed"]],
+    [
+      "with 0, and is not restarted on success",
+      { lastEnd: end(0) },
+      { restartPolicy: "OnFailure" },
+      "Exited/Completed",
+      ["Complete"],
+    ],
+    [
+      "as often as it may",
+      { lastEnd: end(3), restartCount: 2 },
+      { restartPolicy: "OnFailure", maxRestarts: 2 },
+      "Exited/Error",
+      ["Failed"],
+    ],
+    ["and is restarted", { lastEnd: end(0), nextRetryAt: RETRY }, {}, "Restarting/Completed", ["Reconciling"]],
+    [
+      "because a restart was asked for",
+      { lastEnd: end(143, { requested: true }) },
+      { restartPolicy: "Never" },
+      "Restarting/Error",
+      ["Reconciling"],
+    ],
+    [
+      "because it is stopped",
+      { lastEnd: end(143, { requested: true }), stopped: true },
+      { desiredState: "Stopped" },
+      "Exited/Error",
+      ["Ready"],
+    ],
+    [
+      "by itself while it was to be stopped",
+      { lastEnd: end(0) },
+      { desiredState: "Stopped" },
+      "Exited/Completed",
+      ["Ready"],
+    ],
+  ])("%s", (_, state, changes, wanted, conditions) => {
+    const told = status(instance(state), { desired: wish(changes) });
+    expect([`${told.state ?? ""}/${told.reason ?? ""}`, held(told)]).toEqual([wanted, conditions]);
+    expect(told.nextRetryAt).toBe(state.nextRetryAt);
+    expect(told).toMatchObject({ startedAt: STARTED, finishedAt: ENDED, exitCode: state.lastEnd?.exitCode });
+    expect(told).not.toHaveProperty("pid");
+  });
+});
+
+describe("a container without a task or an end", () => {
+  const waiting = { reason: "WaitingForSecret", message: 'secret "s" does not exist' };
+  it.each<[string, Instance | undefined, Partial<StatusInput>, Partial<ContainerStatus>, string[]]>([
+    ["is about to start", undefined, {}, { state: "Pending", reason: "Starting" }, ["Reconciling"]],
+    ["waits", undefined, { waiting }, { state: "Pending", ...waiting }, ["Reconciling"]],
+    [
+      "is not to start",
+      undefined,
+      { desired: wish({ desiredState: "Stopped" }) },
+      { state: "Pending", reason: "Stopped" },
+      ["Ready"],
+    ],
+    [
+      "is made anew",
+      undefined,
+      { observed: { leftovers: [instance({ run: RUN }, "running")] } },
+      { state: "Pending", reason: "Recreating" },
+      ["Reconciling"],
+    ],
+    [
+      "is deleted",
+      instance({ run: RUN }, "running"),
+      { desired: { kind: "deleting" } },
+      { state: "Removing" },
+      ["Reconciling"],
+    ],
+    [
+      "can't be applied",
+      undefined,
+      { refusal: startFailure("InvalidSpec", "spec.tty: is not supported yet") },
+      { state: "Exited", reason: "InvalidSpec", exitCode: 128 },
+      ["Failed", "Stalled"],
+    ],
+  ])("%s", (_, current, rest, wanted, conditions) => {
+    const told = status(current, rest);
+    expect(told).toMatchObject(wanted);
+    expect(held(told)).toEqual(conditions);
+  });
+
+  it("says that containerd is away when that is so", () => {
+    const told = withoutRuntime(object(), new Error("no socket"), NOW);
+    expect(told).toMatchObject({ state: "Pending", reason: "RuntimeUnavailable", observedGeneration: 2 });
+    expect(told.message).toContain("no socket");
+    expect(held(told)).toEqual(["Reconciling"]);
+  });
+});
+
+describe("a condition's transition time", () => {
+  const earlier = "2025-12-31T00:00:00.000Z";
+  const ready = (wasReady: boolean): Condition => ({
+    type: "Ready",
+    status: wasReady ? "True" : "False",
+    reason: "Earlier",
+    message: "as it was",
+    observedGeneration: 1,
+    lastTransitionTime: earlier,
+  });
+  const transition = (wasReady: boolean): string | undefined =>
+    status(instance({ run: RUN }, "running"), { object: object({ conditions: [ready(wasReady)] }) }).conditions?.[0]
+      ?.lastTransitionTime;
+
+  it("stays while its status does, whatever the reason", () => {
+    expect(transition(true)).toBe(earlier);
+  });
+
+  it("is now when its status changes", () => {
+    expect(transition(false)).toBe(NOW.toISOString());
+  });
+});

@@ -1,0 +1,34 @@
+// What a container writes, on either stream, is in its log file, to the last line.
+import { statSync } from "node:fs";
+import { describe, expect, it } from "@jest/globals";
+import { logFile } from "../../src/lifecycle/task.ts";
+import { probe } from "../support/probe.ts";
+import { useNode } from "../support/test-node.ts";
+
+const node = useNode();
+
+describe("the output of a container", () => {
+  it("is whole when its process ends in the middle of it, on standard error too", async () => {
+    // A process that dies while it writes: the shim still has to copy what is in the pipes, of both.
+    const script = "echo begun; i=0; while [ $i -lt 300 ]; do echo line $i >&2; i=$((i+1)); done; exit 3";
+    const lines = Array.from({ length: 300 }, (_, i) => `line ${String(i)}`);
+    const probed = await Promise.all(Array.from({ length: 10 }, () => probe(node(), script)));
+    for (const { container, output } of probed) {
+      expect(container.status?.exitCode).toBe(3);
+      expect(output.split("\n").filter((line) => line.startsWith("line"))).toEqual(lines);
+      expect(output).toContain("begun\n");
+    }
+  });
+
+  it("of all runs is in one file, in their order, which only root may read", async () => {
+    const { container } = await probe(node(), "echo run; echo words >&2");
+    await node().patch(container, { metadata: { annotations: { "berth.dev/restartedAt": "once" } } });
+    await node().until(container, "restarted", ({ status }) => status?.state === "Exited" && status.restartCount === 1);
+    expect(
+      node()
+        .output(container)
+        .match(/run|words/g),
+    ).toHaveLength(4);
+    expect(statSync(logFile(node().node.logDir, container.metadata)).mode & 0o777).toBe(0o640);
+  });
+});
