@@ -136,9 +136,7 @@ function taskStep(instance: Instance, now: Date): Step | undefined {
 
 /** Whether what is wished has not been applied to an instance yet. */
 export function isOutdated(instance: Instance, desired: Desired): boolean {
-  return (
-    desired.kind === "present" && !desired.refused && desired.generation !== instance.record.applied.generation
-  );
+  return desired.kind === "present" && !desired.refused && desired.generation !== instance.record.applied.generation;
 }
 
 /** Ends an instance's task as a stop does, then removes all of it. */

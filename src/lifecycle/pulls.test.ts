@@ -1,6 +1,7 @@
 import { describe, expect, it, jest } from "@jest/globals";
 import { pino } from "pino";
 import type { PulledImage, PullOptions } from "../containerd/index.ts";
+import type { Announce } from "./parts.ts";
 import { Pulls, type PullRequest } from "./pulls.ts";
 
 const IMAGE: PulledImage = {
@@ -14,7 +15,7 @@ const IMAGE: PulledImage = {
 function fakePulls() {
   const pulls: (PullOptions & { settle: PromiseWithResolvers<PulledImage> })[] = [];
   const settled = jest.fn<(key: string) => void>();
-  const announce = jest.fn();
+  const announce = jest.fn<Announce>();
   const source = {
     pull: (options: PullOptions): Promise<PulledImage> => {
       const settle = Promise.withResolvers<PulledImage>();
@@ -32,7 +33,7 @@ function fakePulls() {
     announce,
     logger: pino({ level: "silent" }),
   });
-  return { made, pulls, settled };
+  return { made, pulls, settled, announce };
 }
 
 const request = (name: string, more: Partial<PullRequest> = {}): PullRequest => ({
@@ -101,5 +102,66 @@ describe("Pulls", () => {
     pulls[0]?.settle.reject(new Error("no such image"));
     await turn();
     expect(made.take("default/a", "a-2")).toBeUndefined();
+  });
+
+  it("tells an error to all who wait", async () => {
+    const { made, pulls } = fakePulls();
+    const error = new Error("refused");
+    made.begin(request("a"));
+    made.begin(request("b"));
+    pulls[0]?.settle.reject(error);
+    await turn();
+    expect([made.take("default/a", "a-1"), made.take("default/b", "b-1")]).toEqual([{ error }, { error }]);
+  });
+
+  it("gives a pull up when its only key wants another image", async () => {
+    const { made, pulls, settled } = fakePulls();
+    made.begin(request("a"));
+    made.begin(request("a", { token: "a-2", ref: "example.com/hello:2" }));
+    expect(pulls.map(({ signal }) => signal?.aborted)).toEqual([true, false]);
+    await turn();
+    expect(settled).not.toHaveBeenCalled();
+    expect(made.underWay("default/a", "a-2")).toBe(true);
+  });
+
+  it("begins anew for who asks after a pull is over", async () => {
+    const { made, pulls } = fakePulls();
+    made.begin(request("a"));
+    pulls[0]?.settle.resolve(IMAGE);
+    await turn();
+    made.begin(request("b"));
+    expect(pulls).toHaveLength(2);
+  });
+
+  it("ends all pulls when it is closed, telling nobody", async () => {
+    const { made, pulls, settled } = fakePulls();
+    made.begin(request("a"));
+    made.begin(request("b", { ref: "example.com/hello:2" }));
+    made.close();
+    await turn();
+    expect(pulls.map(({ signal }) => signal?.aborted)).toEqual([true, true]);
+    expect(settled).not.toHaveBeenCalled();
+  });
+
+  it("tells all who wait of the progress, but not more often than every 10 s", () => {
+    jest.useFakeTimers();
+    try {
+      const { made, pulls, announce } = fakePulls();
+      made.begin(request("a"));
+      made.begin(request("b"));
+      const progress = (bytes: number): void =>
+        pulls[0]?.onProgress?.({ bytes, total: 4 * 2 ** 20, done: 0, layers: 1 });
+      progress(0);
+      jest.advanceTimersByTime(10_000);
+      progress(2 ** 20);
+      progress(2 * 2 ** 20);
+      const line = 'Pulling image "example.com/hello:1": 1.0 of 4.0 MiB';
+      expect(announce.mock.calls.map(([{ name }, , , message, word]) => [name, message, word])).toEqual([
+        ["a", line, "pull"],
+        ["b", line, "pull"],
+      ]);
+    } finally {
+      jest.useRealTimers();
+    }
   });
 });

@@ -95,6 +95,7 @@ async function withObject(r: Reconcile, key: string, object: Container): Promise
     throw error;
   }
   const { observed, desired, waiting } = end;
+  if (waiting === undefined) stopWaiting(parts, key);
   const { current } = observed;
   if (desired.kind === "deleting" && current === undefined && observed.leftovers.length === 0) {
     await forget(r, key);
@@ -190,7 +191,9 @@ async function judge(
   const { failure } = verdict;
   const { name, namespace, uid } = object?.metadata ?? current?.record.applied ?? {};
   const { nextRetryAt } = verdict;
-  parts.logger.warn({ namespace, name, err: error, reason: failure.reason, nextRetryAt }, "start failed");
+  const { reason, message, exitCode } = failure;
+  parts.logger.warn({ namespace, name, reason, exitCode, nextRetryAt, why: message }, "start failed");
+  parts.logger.debug({ namespace, name, err: error }, "why the start failed");
   if (name !== undefined && namespace !== undefined && uid !== undefined) {
     parts.announce({ name, namespace, uid }, "Warning", "Failed", `${failure.reason}: ${failure.message}`);
   }
@@ -199,9 +202,14 @@ async function judge(
   return undefined;
 }
 
-async function forget({ parts, statuses }: Reconcile, key: string): Promise<void> {
+/** Gives up what a key waited for and needs no more: a pull, an object that was to appear. */
+function stopWaiting(parts: Parts, key: string): void {
   parts.pulls.forget(key);
   parts.references.forget(key);
+}
+
+async function forget({ parts, statuses }: Reconcile, key: string): Promise<void> {
+  stopWaiting(parts, key);
   statuses.forget(key);
   await removeLogs(parts, parseKey(key));
 }

@@ -40,6 +40,7 @@ export async function sweep(parts: Parts): Promise<void> {
     parts.volumes.list(),
     parts.rootfs.list(),
     parts.containerd.leases.ids(),
+    sandboxIDs(parts),
   ]);
   await parts.rootfs.clear();
   for (const id of new Set(found.flat())) {
@@ -52,6 +53,11 @@ export async function sweep(parts: Parts): Promise<void> {
       parts.remains.add(id);
     }
   }
+}
+
+async function sandboxIDs(parts: Parts): Promise<string[]> {
+  const { list } = await parts.containerd.sandboxes.list({});
+  return list.map(({ sandboxId }) => sandboxId);
 }
 
 /** Removes what failed undos have left of an object. */

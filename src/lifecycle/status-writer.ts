@@ -5,6 +5,9 @@ import type { ContainerCache } from "./reconcile.ts";
 import type { Verdict } from "./record.ts";
 import { endedForGood, verdictOf, withoutRuntime } from "./status.ts";
 
+/** Until then a server that does not answer holds up its container, whose next restart may be due. It is tried again. */
+const WRITE_TIMEOUT_MS = 5000;
+
 /** Writes the status of this node's Containers. */
 export class StatusWriter {
   readonly #api: Pick<KubeApi, "mergePatch">;
@@ -40,8 +43,9 @@ export class StatusWriter {
     }
     const { namespace, name, uid } = object.metadata;
     try {
+      const path = containerPath(namespace, name, "status");
       await this.#cache.write(key, () =>
-        this.#api.mergePatch<Container>(containerPath(namespace, name, "status"), { metadata: { uid }, status: patch }),
+        this.#api.mergePatch<Container>(path, { metadata: { uid }, status: patch }, { timeoutMs: WRITE_TIMEOUT_MS }),
       );
       this.#unsent.delete(key);
     } catch (error) {

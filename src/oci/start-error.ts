@@ -86,7 +86,7 @@ export function classifyStartError(thrown: unknown, step: StartStep): StartFailu
   if (isUnavailable(thrown)) return startFailure("RuntimeUnavailable", `containerd can't be reached: ${error}`, error);
   switch (step) {
     case "pull":
-      return startFailure(pullReason(thrown), error);
+      return startFailure(pullReason(thrown), `${error}${pullAdvice(thrown)}`, error);
     case "storage":
       // Leases and snapshots are containerd's, volumes the node's.
       return startFailure(thrown instanceof ContainerdError ? "RuntimeError" : "VolumeSetupFailed", error);
@@ -110,6 +110,11 @@ function wordsOf(thrown: unknown): string {
 function pullReason(thrown: unknown): StartFailureReason {
   if (thrown instanceof ImageNeverPullError) return "ErrImageNeverPull";
   return thrown instanceof ImagePullError && thrown.kind === "InvalidName" ? "InvalidImageName" : "ErrImagePull";
+}
+
+function pullAdvice(thrown: unknown): string {
+  const refused = thrown instanceof ImagePullError && thrown.kind === "Unauthorized";
+  return refused ? ": check the credentials for this registry in spec.imagePullSecrets" : "";
 }
 
 function ofRuntime({ reason, advice }: RuntimeFault, error: string): StartFailure {

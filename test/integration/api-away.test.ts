@@ -128,8 +128,8 @@ it("a connection that dies in silence does not keep containers from being starte
     proxy.resume();
     await test().until(created, "restarted", ({ status }) => status?.restartCount === 1, PATIENCE_MS);
     await test().delete(created, PATIENCE_MS);
-    await test().node.stopAgent();
   } finally {
+    await test().node.stopAgent("kill");
     await proxy.close();
   }
 });

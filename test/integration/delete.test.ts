@@ -83,11 +83,7 @@ describe("a deletion", () => {
       { ...BRIDGE, command: ["true"], restartPolicy: "Never" },
       ({ status }) => status?.state === "Exited",
     ],
-    [
-      "was stopped",
-      { ...BRIDGE, desiredState: "Stopped" },
-      ({ status }) => status?.observedGeneration !== undefined,
-    ],
+    ["was stopped", { ...BRIDGE, desiredState: "Stopped" }, ({ status }) => status?.observedGeneration !== undefined],
     [
       "can't be started",
       { ...BRIDGE, command: ["no-such-command"] },
@@ -129,7 +125,11 @@ describe("an object of the same name, created as soon as the old one is gone", (
   it("gets a container of its own", async () => {
     const before = await test().audit();
     const name = `again-${test().node.index}`;
-    const spec = { ...BRIDGE, command: ["sh", "-c", "ls /kept; touch /kept; exec sleep 3600"], terminationGracePeriodSeconds: 0 };
+    const spec = {
+      ...BRIDGE,
+      command: ["sh", "-c", "ls /kept; touch /kept; exec sleep 3600"],
+      terminationGracePeriodSeconds: 0,
+    };
     const first = await test().create(spec, { name });
     await untilOutput(test(), first, "No such file");
     await test().delete(first);

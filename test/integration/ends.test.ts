@@ -114,7 +114,11 @@ describe("the Events of a life", () => {
     await test().untilCondition(created, "Ready");
     const stopped = await test().patch(created, { spec: { desiredState: "Stopped" } });
     await test().untilCondition(stopped, "Ready");
-    const events = await untilEvents(test(), created, (all) => countOf(all, "Exited") > 0 && countOf(all, "Killing") > 0);
+    const events = await untilEvents(
+      test(),
+      created,
+      (all) => countOf(all, "Exited") > 0 && countOf(all, "Killing") > 0,
+    );
     expect(events.filter(({ type }) => type === "Warning")).toEqual([]);
     await test().delete(created);
   });

@@ -59,7 +59,10 @@ describe("rotation", () => {
     const running = await test().untilCondition(created, "Ready");
     for (const last of ["0999", "1999", "2999"]) {
       process.kill(pidOf(running), "SIGUSR1");
-      await untilFiles(created, () => wholeOutput(created).includes(last) && test().output(created).length <= 10 * 1024);
+      await untilFiles(
+        created,
+        () => wholeOutput(created).includes(last) && test().output(created).length <= 10 * 1024,
+      );
     }
     expect(filesOf(created)).toEqual(["output.log", "output.log.1", "output.log.2"]);
     const lines = wholeOutput(created).trimEnd().split("\n").map(Number);
@@ -89,7 +92,11 @@ describe("rotation", () => {
 
   it("goes on over restarts", async () => {
     const created = await test().create({
-      command: ["sh", "-c", "i=0; while [ $i -lt 1000 ]; do echo $i; i=$((i + 1)); done; test -e /ran && exec sleep 3600; touch /ran"],
+      command: [
+        "sh",
+        "-c",
+        "i=0; while [ $i -lt 1000 ]; do echo $i; i=$((i + 1)); done; test -e /ran && exec sleep 3600; touch /ran",
+      ],
       terminationGracePeriodSeconds: 0,
       logging: { maxSize: "5Ki", maxFiles: 2 },
     });

@@ -8,16 +8,14 @@ import { useNode } from "../support/test-node.ts";
 const node = useNode();
 
 describe("the output of a container", () => {
-  it("is whole when its process ends in the middle of it, on standard error too", async () => {
-    // A process that dies while it writes: the shim still has to copy what is in the pipes, of both.
-    const script = "echo begun; i=0; while [ $i -lt 300 ]; do echo line $i >&2; i=$((i+1)); done; exit 3";
-    const lines = Array.from({ length: 300 }, (_, i) => `line ${String(i)}`);
-    const probed = await Promise.all(Array.from({ length: 10 }, () => probe(node(), script)));
-    for (const { container, output } of probed) {
-      expect(container.status?.exitCode).toBe(3);
-      expect(output.split("\n").filter((line) => line.startsWith("line"))).toEqual(lines);
-      expect(output).toContain("begun\n");
-    }
+  it("is whole when one stream ends before the other, as they do in a process that dies", async () => {
+    const script = "echo begun; exec >&-; i=0; while [ $i -lt 3000 ]; do echo line $i >&2; i=$((i+1)); done; exit 3";
+    const { container, output } = await probe(node(), script);
+    expect(container.status?.exitCode).toBe(3);
+    // The order between the two streams is not kept.
+    const lines = Array.from({ length: 3000 }, (_, i) => `line ${String(i)}`);
+    expect(output.split("\n").filter((line) => line !== "begun")).toEqual([...lines, ""]);
+    expect(output).toContain("begun\n");
   });
 
   it("of all runs is in one file, in their order, which only root may read", async () => {

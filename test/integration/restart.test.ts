@@ -90,7 +90,12 @@ describe("berth.dev/restartedAt", () => {
     await askRestart(test(), created, "2024-05-01T12:00:00Z");
     const again = await untilRestarted(test(), created, 1);
     const { containerID, imageDigest } = first.status ?? {};
-    expect(again.status).toMatchObject({ containerID, imageDigest, restartedAt: "2024-05-01T12:00:00Z", restartCount: 1 });
+    expect(again.status).toMatchObject({
+      containerID,
+      imageDigest,
+      restartedAt: "2024-05-01T12:00:00Z",
+      restartCount: 1,
+    });
     expect(pidOf(again)).not.toBe(pidOf(first));
     // An end that was asked for makes no restart wait.
     expect(again.status).not.toHaveProperty("nextRetryAt");
@@ -122,7 +127,11 @@ describe("berth.dev/restartedAt", () => {
     await test().until(created, "waiting", (now) => now.status?.state === "Restarting" && waitOf(now) >= 1600);
     const asked = await askRestart(test(), created, "now");
     const { restartCount = 0 } = asked.status ?? {};
-    await test().until(created, "run", ({ status }) => status?.restartedAt === "now" && (status.restartCount ?? 0) > restartCount);
+    await test().until(
+      created,
+      "run",
+      ({ status }) => status?.restartedAt === "now" && (status.restartCount ?? 0) > restartCount,
+    );
     await test().delete(created);
   });
 

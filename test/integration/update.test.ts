@@ -57,7 +57,10 @@ describe("in place", () => {
   it("change the policy of a container that waits for its restart: it rests then", async () => {
     const created = await test().create({ command: ["false"], restartPolicy: "OnFailure" });
     await test().until(created, "waiting", ({ status }) => status?.state === "Restarting" && status.restartCount === 3);
-    const ended = await test().untilCondition(await test().patch(created, { spec: { restartPolicy: "Never" } }), "Failed");
+    const ended = await test().untilCondition(
+      await test().patch(created, { spec: { restartPolicy: "Never" } }),
+      "Failed",
+    );
     expect(ended.status).toMatchObject({ state: "Exited", exitCode: 1 });
     expect(ended.status).not.toHaveProperty("nextRetryAt");
     await test().delete(created);
@@ -74,7 +77,8 @@ describe("in place", () => {
 
   it("that the kernel refuses leaves the container running, says why, and is made when it can be", async () => {
     // A tmpfs takes memory that can't be reclaimed.
-    const hold = "head -c 30000000 /dev/zero > /dev/shm/x; echo ready; trap 'rm /dev/shm/x; echo freed' USR1; while :; do sleep 0.1; done";
+    const hold =
+      "head -c 30000000 /dev/zero > /dev/shm/x; echo ready; trap 'rm /dev/shm/x; echo freed' USR1; while :; do sleep 0.1; done";
     const created = await test().create({
       command: ["sh", "-c", hold],
       terminationGracePeriodSeconds: 0,
@@ -86,7 +90,9 @@ describe("in place", () => {
     const refused = await test().until(
       patched,
       "refused",
-      ({ status }) => status?.observedGeneration === patched.metadata.generation && !conditionsOf({ ...patched, status }).includes("Ready"),
+      ({ status }) =>
+        status?.observedGeneration === patched.metadata.generation &&
+        !conditionsOf({ ...patched, status }).includes("Ready"),
     );
     expect(refused.status).toMatchObject({ state: "Running", pid: before.status?.pid });
     expect(refused.status?.message).toContain("memory");

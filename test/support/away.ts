@@ -5,7 +5,7 @@ import type { LocalNode } from "../../hack/cluster/local-node.ts";
 import type { Container } from "../../src/api/index.ts";
 
 const POLL_MS = 20;
-const GONE_TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 20_000;
 
 /** The process id of a container that runs. */
 export function pidOf({ metadata, status }: Container): number {
@@ -16,7 +16,7 @@ export function pidOf({ metadata, status }: Container): number {
 /** Ends a container's process by a signal, and returns when it is gone. Nothing tells a stranger of that: hence the looking. */
 export async function endBy(signal: NodeJS.Signals, pid: number): Promise<void> {
   process.kill(pid, signal);
-  const deadline = Date.now() + GONE_TIMEOUT_MS;
+  const deadline = Date.now() + TIMEOUT_MS;
   while (existsSync(`/proc/${pid}`)) {
     if (Date.now() > deadline) throw new Error(`process ${pid} did not end on ${signal}`);
     await delay(POLL_MS);
@@ -42,7 +42,7 @@ export async function readiness({ metricsAddress }: LocalNode): Promise<Readines
 
 /** Waits until an agent says of one thing it needs that it misses it, and answers all it says. */
 export async function untilMissed(node: LocalNode, check: "containerd" | "apiserver"): Promise<Readiness> {
-  const deadline = Date.now() + GONE_TIMEOUT_MS;
+  const deadline = Date.now() + TIMEOUT_MS;
   for (;;) {
     const said = await readiness(node);
     const line = said.lines.find((candidate) => candidate.startsWith(`${check}: `));
@@ -55,7 +55,7 @@ export async function untilMissed(node: LocalNode, check: "containerd" | "apiser
 /** Waits until a container has a task that runs as another process than before, asked of containerd alone. */
 export async function untilRestarted(node: LocalNode, { status }: Container): Promise<void> {
   const id = status?.containerID?.replace("containerd://", "") ?? "";
-  const deadline = Date.now() + GONE_TIMEOUT_MS;
+  const deadline = Date.now() + TIMEOUT_MS;
   for (;;) {
     const tasks = (await node.ctr("tasks", "list")).split("\n").map((line) => line.trim().split(/\s+/));
     const [, pid, state] = tasks.find(([name]) => name === id) ?? [];
