@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
 import { type ContainerSpec, withDefaults } from "../api/index.ts";
 import type { TaskState } from "../containerd/index.ts";
+import { startFailure } from "../oci/index.ts";
 import { decide, type Desired, type Instance, type Observed } from "./decide.ts";
 import { type End, NEVER_RUN, type Record, type RunState, type Verdict } from "./record.ts";
 
@@ -159,6 +160,25 @@ describe("with a task", () => {
   it("applies in place what can be, and leaves alone what runs when the spec can't be applied", () => {
     expect(verb(wish({ restartPolicy: "Never" }, { generation: 2 }), seen(running()))).toBe("update");
     expect(verb(wish({ image: "other" }, { generation: 2, refused: true }), seen(running()))).toBe("none");
+  });
+
+  describe("that the last change could not be made to", () => {
+    const refused = (nextRetryAt: string): Observed =>
+      seen(
+        running({
+          verdict: { failure: startFailure("RuntimeError", "busy"), attempts: 1, generation: 2, nextRetryAt },
+        }),
+      );
+
+    it("waits with the change until its next try", () => {
+      expect(decide(wish({}, { generation: 2 }), refused(later(5)), NOW)).toEqual({ verb: "wait", until: later(5) });
+      expect(verb(wish({}, { generation: 2 }), refused(later(0)))).toBe("update");
+    });
+
+    it("tries another change at once, and obeys in everything else", () => {
+      expect(verb(wish({}, { generation: 3 }), refused(later(5)))).toBe("update");
+      expect(verb(wish({ desiredState: "Stopped" }, { generation: 2 }), refused(later(5)))).toBe("stop");
+    });
   });
 });
 

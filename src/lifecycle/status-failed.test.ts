@@ -1,8 +1,21 @@
 import { describe, expect, it } from "@jest/globals";
 import { RESTARTED_AT } from "../api/index.ts";
+import type { Desired } from "./decide.ts";
 import type { Verdict } from "./record.ts";
 import { endedForGood, verdictOf } from "./status.ts";
 import { ENDED, RETRY, object, wish, instance, RUN, end, verdict, status, held } from "./status.test-support.ts";
+
+describe("a change that a running container could not take", () => {
+  it("is told with its reason and its next try; the container runs on, but is not Ready", () => {
+    const refused = verdict("ErrImagePull", { generation: 3 });
+    const desired = { ...wish(), generation: 3 } as Desired;
+    const told = status(instance({ run: RUN, verdict: refused }, "running"), { desired });
+    expect(told).toMatchObject({ state: "Running", reason: "ErrImagePull", nextRetryAt: RETRY, pid: 42 });
+    expect(told.message).toContain("what to do");
+    expect(told).not.toHaveProperty("exitCode");
+    expect(held(told)).toEqual(["Reconciling"]);
+  });
+});
 
 describe("a start that failed", () => {
   it("for good is told with its verdict", () => {

@@ -49,7 +49,8 @@ const PARTS: readonly Rule[] = [
   { pattern: /exec: "".*(permission denied|is a directory)/s, fault: COMMAND_NOT_EXECUTABLE },
   { pattern: /exec: "".*(not found|no such file|not a directory)/s, fault: COMMAND_NOT_FOUND },
   { pattern: /error mounting.*(not a directory|is a directory|file exists)/s, fault: MOUNT_MISMATCH },
-  { pattern: /error mounting|cannot stat|error preparing rootfs|error jailing process/, fault: MOUNT_FAILED },
+  { pattern: /error mounting|cannot stat/, fault: MOUNT_FAILED },
+  { pattern: /error preparing rootfs|error jailing process/, fault: RUNTIME_BROKEN },
   // crun: mount `/source` to `/destination`: …
   { pattern: /\bmount `` to ``.*not a directory/s, fault: MOUNT_MISMATCH },
   { pattern: /\bmount `` to ``/, fault: MOUNT_FAILED },

@@ -111,6 +111,8 @@ describe("what the runtime says of the rest", () => {
     ],
     [`${RUNC}unable to apply cgroup configuration: mkdir /sys/fs/cgroup/berth: permission denied`],
     [`${RUNC}unable to apply cgroup configuration: mkdir /sys/fs/cgroup/berth: no such file or directory`],
+    // An agent whose root is no mount point; no volume has to do with it.
+    [`${INIT}error preparing rootfs: mount /, flags: 0x84000: invalid argument`],
     // What a client that died inside Create left.
     [`mkdir /run/containerd/io.containerd.runtime.v2.task/berth/x: file exists`],
     [`something new`],

@@ -34,7 +34,11 @@ describe("a rule over several fields", () => {
       },
       ["spec.ports", "a hostPort is given twice"],
     ],
-    ["a hostPort without a network", { ports: [{ containerPort: 80, hostPort: 28_230 }] }, ["spec.ports", "only Bridge"]],
+    [
+      "a hostPort without a network",
+      { ports: [{ containerPort: 80, hostPort: 28_230 }] },
+      ["spec.ports", "only Bridge"],
+    ],
     [
       "a mount of no volume",
       { volumes: [volume], volumeMounts: [{ ...mount, name: "w" }] },
@@ -89,7 +93,10 @@ describe("what this version does not do yet", () => {
     ["spec.volumes[0].configMap: volumes.configMap", { volumes: [{ name: "v", configMap: { name: "c" } }] }],
     ["spec.volumes[0].secret: volumes.secret", { volumes: [{ name: "v", secret: { secretName: "s" } }] }],
     ["spec.volumes[0].volume: volumes.volume", { volumes: [{ name: "v", volume: { name: "data" } }] }],
-    ["spec.volumeMounts[0].subPath: volumeMounts.subPath", { volumes: [volume], volumeMounts: [{ ...mount, subPath: "a" }] }],
+    [
+      "spec.volumeMounts[0].subPath: volumeMounts.subPath",
+      { volumes: [volume], volumeMounts: [{ ...mount, subPath: "a" }] },
+    ],
     [
       "spec.volumeMounts[0].mountPropagation: volumeMounts.mountPropagation HostToContainer",
       { volumes: [volume], volumeMounts: [{ ...mount, mountPropagation: "HostToContainer" }] },

@@ -20,9 +20,9 @@ for place in ${Object.entries(PLACES)
   echo "$n.\${place%%:*}=$(cat \${place#*:}/seen 2>/dev/null)"; printf $n >> \${place#*:}/seen
 done
 echo "$n.netns=$(readlink /proc/self/ns/net)"; echo "$n.done=yes"
-trap 'exit 0' TERM; sleep 3600 & wait`;
+trap 'exit 0' USR1; sleep 3600 & wait`;
 
-/** An image with a VOLUME at /data, every kind of volume, and an address. */
+/** An image with a VOLUME at /data (and SIGUSR1 as its stop signal), every kind of volume, and an address. */
 function everything(host: string): Partial<ContainerSpec> {
   return {
     image: test().image("config"),

@@ -23,7 +23,10 @@ it("containerd 1.6 is refused, with the version found and the one needed", async
     await expect(refused).rejects.toBeInstanceOf(CommandError);
     const error = (await refused.catch((reason: unknown) => reason)) as CommandError;
     expect(error).toMatchObject({ exitCode: 1, timedOut: false });
-    const lines = error.stderr.trimEnd().split("\n").map((line) => JSON.parse(line) as { level: string; msg: string });
+    const lines = error.stderr
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { level: string; msg: string });
     const fatal = lines.filter(({ level }) => level === "fatal").map(({ msg }) => msg);
     expect(fatal).toEqual([expect.stringMatching(/1\.6\.20.*1\.7/)]);
   } finally {

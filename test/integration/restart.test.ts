@@ -136,9 +136,7 @@ describe("berth.dev/restartedAt", () => {
   });
 
   it("that a first start already finds is no restart", async () => {
-    const created = await test().create({}, { annotations: { "berth.dev/restartedAt": "before" } } as Partial<
-      Container["metadata"]
-    >);
+    const created = await test().create({}, { annotations: { "berth.dev/restartedAt": "before" } });
     const { status } = await test().untilCondition(created, "Ready");
     expect(status).toMatchObject({ restartCount: 0, restartedAt: "before" });
     await test().delete(created);

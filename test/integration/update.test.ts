@@ -70,7 +70,7 @@ describe("in place", () => {
     const created = await test().create();
     const before = await test().untilCondition(created, "Ready");
     await test().patch(created, { metadata: { labels: { a: "b" }, annotations: { c: "d" } } });
-    const other = await change(created, { maxRestarts: 0, logging: { maxFiles: 5 } });
+    const other = await change(created, { logging: { maxFiles: 5 } });
     expect(run(other)).toEqual(run(before));
     await test().delete(created);
   });

@@ -39,7 +39,10 @@ export async function untilEvents(test: TestNode, { metadata }: Container, reaso
   const timeoutMs = 15_000;
   const signal = AbortSignal.timeout(timeoutMs);
   try {
-    for await (const event of await test.api.watch<EventSeen & { metadata: { name: string } }>(path, { query, signal })) {
+    for await (const event of await test.api.watch<EventSeen & { metadata: { name: string } }>(path, {
+      query,
+      signal,
+    })) {
       if (event.type === "ERROR") break;
       seen.set(event.object.metadata.name, event.object);
       if (reasons.every((reason) => seen.values().some((one) => one.reason === reason))) return [...seen.values()];

@@ -106,7 +106,9 @@ export class TestNode {
     }, timeoutMs);
     if (found !== undefined) return found;
     const status = JSON.stringify(this.get(container)?.status, null, 2);
-    throw new Error(`${container.metadata.name} was not ${what} within ${timeoutMs} ms; its status: ${status}\n${this.agentLog()}`);
+    throw new Error(
+      `${container.metadata.name} was not ${what} within ${timeoutMs} ms; its status: ${status}\n${this.agentLog()}`,
+    );
   }
 
   /** Waits for a state, of the spec's newest generation. */
