@@ -82,6 +82,18 @@ describe("a status", () => {
     ]);
   });
 
+  it("is about the object as it was read, not about a spec that came meanwhile", async () => {
+    const newer = object({ state: "Pending" });
+    cached = { ...newer, metadata: { ...newer.metadata, generation: 2 } };
+    let base: Container | undefined;
+    await writer.write(object(), (given) => {
+      base = given;
+      return (written = RUNNING);
+    });
+    expect(base?.metadata.generation).toBe(1);
+    expect(base?.status).toEqual({ state: "Pending" });
+  });
+
   it("is not written when it says nothing new", async () => {
     await write(RUNNING);
     await write({ ...RUNNING });

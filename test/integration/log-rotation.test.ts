@@ -28,8 +28,12 @@ const wholeOutput = (container: Container): string =>
 async function untilFiles(container: Container, wanted: (files: readonly string[]) => boolean): Promise<string[]> {
   const done = Promise.withResolvers<string[]>();
   const look = (): void => {
-    const files = filesOf(container);
-    if (wanted(files)) done.resolve(files);
+    try {
+      const files = filesOf(container);
+      if (wanted(files)) done.resolve(files);
+    } catch {
+      // A rotation has renamed a file between the listing and the reading, which is another change to look after.
+    }
   };
   const watcher = watch(folderOf(container), look);
   const timer = setTimeout(() => {

@@ -9,7 +9,7 @@ import { useNode } from "../support/test-node.ts";
 
 const test = useNode();
 
-/** Says when it is asked to end; ends by itself with 9 when it is thawed after its time. */
+/** Says when it is asked to end, and ends with 5. */
 const OBEDIENT = "trap 'echo asked; exit 5' TERM; echo ready; sleep 3600 & wait";
 
 async function paused(spec: Partial<ContainerSpec> = {}): Promise<Container> {
@@ -105,7 +105,7 @@ describe("a paused container", () => {
     await test().delete(container);
   });
 
-  it("that was killed behind Berth's back is started again and paused", async () => {
+  it("that was killed behind Berth's back dies when it is thawed, and is started again", async () => {
     const container = await paused({ terminationGracePeriodSeconds: 0 });
     // A frozen process dies of it only when it is thawed.
     process.kill(pidOf(container), "SIGKILL");
