@@ -1,6 +1,6 @@
-// What all local nodes of the machine change together, and nobody takes back: IP forwarding and the chains that CNI
-// plugins share. The first node writes down how the machine was; the last one puts it back.
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+// What all local nodes of the machine change together, and nobody takes back: IP forwarding, the chains that CNI plugins
+// share, empty directories. The first node writes down how the machine was; the last one puts it back.
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -9,20 +9,28 @@ import { readText } from "./daemon.ts";
 import { readTables, removeEmptyChains } from "./iptables.ts";
 import type { Table } from "./iptables.ts";
 
-const DIR = "/run/berth-local/machine";
+const ROOT = "/run/berth-local";
+const DIR = join(ROOT, "machine");
 const NODES = join(DIR, "nodes");
 const BEFORE = join(DIR, "before.json");
-const LOCK = "/run/berth-local/lock";
+const LOCK = join(ROOT, "lock");
 const IP_FORWARD = "/proc/sys/net/ipv4/ip_forward";
 
-type Before = { ipForward: string; tables: Table[] };
+/** Directories that containerd and runc make wherever their own are, deepest first. */
+const SHARED_DIRS = ["/run/containerd/s", "/run/containerd/runc", "/run/containerd", "/run/runc", "/opt/containerd"];
+
+type Before = { ipForward: string; tables: Table[]; dirs: string[] };
 
 /** To be called before a node changes anything of the machine. */
 export async function joinMachine(nodeDir: string): Promise<void> {
   await locked(async () => {
     mkdirSync(NODES, { recursive: true });
     if (!existsSync(BEFORE)) {
-      const before: Before = { ipForward: readFileSync(IP_FORWARD, "utf8"), tables: await readTables() };
+      const before: Before = {
+        ipForward: readFileSync(IP_FORWARD, "utf8"),
+        tables: await readTables(),
+        dirs: SHARED_DIRS.filter((dir) => existsSync(dir)),
+      };
       writeFileSync(BEFORE, JSON.stringify(before));
     }
     writeFileSync(entry(nodeDir), nodeDir);
@@ -40,8 +48,18 @@ export async function leaveMachine(nodeDir: string): Promise<void> {
     const before = JSON.parse(readFileSync(BEFORE, "utf8")) as Before;
     await removeEmptyChains(before.tables);
     if (before.ipForward !== readText(IP_FORWARD)) writeFileSync(IP_FORWARD, before.ipForward);
+    for (const dir of SHARED_DIRS) if (!before.dirs.includes(dir)) removeIfEmpty(dir);
     rmSync(DIR, { recursive: true });
   });
+  removeIfEmpty(ROOT);
+}
+
+function removeIfEmpty(dir: string): void {
+  try {
+    rmdirSync(dir);
+  } catch (error) {
+    if (!["ENOENT", "ENOTEMPTY", "EEXIST"].includes(errorCode(error) ?? "")) throw error;
+  }
 }
 
 function entry(nodeDir: string): string {
@@ -50,7 +68,6 @@ function entry(nodeDir: string): string {
 
 // Several clusters may come and go at once. The lock names its holder, so that a killed one does not hold it.
 async function locked(work: () => Promise<void>): Promise<void> {
-  mkdirSync("/run/berth-local", { recursive: true });
   while (!tryLock()) {
     const holder = readText(LOCK);
     if (holder !== undefined && holder !== "" && !existsSync(`/proc/${holder}`)) rmSync(LOCK, { force: true });
@@ -64,11 +81,13 @@ async function locked(work: () => Promise<void>): Promise<void> {
 }
 
 function tryLock(): boolean {
+  // Each time: the last one to leave removes it.
+  mkdirSync(ROOT, { recursive: true });
   try {
     writeFileSync(LOCK, String(process.pid), { flag: "wx" });
     return true;
   } catch (error) {
-    if (errorCode(error) === "EEXIST") return false;
+    if (["EEXIST", "ENOENT"].includes(errorCode(error) ?? "")) return false;
     throw error;
   }
 }
