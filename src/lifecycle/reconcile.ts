@@ -16,7 +16,8 @@ import type { Parts } from "./parts.ts";
 import type { Verdict } from "./record.ts";
 import { refusalOf } from "./refusal.ts";
 import { removeLogs, removeRemains } from "./remove.ts";
-import { endedForGood, statusOf, type Waiting } from "./status.ts";
+import { statusOf, type Waiting } from "./status.ts";
+import { endedForGood } from "./told.ts";
 import type { StatusWriter } from "./status-writer.ts";
 
 /** Steps in a row after which something must be wrong with `decide`: a recreation takes six. */

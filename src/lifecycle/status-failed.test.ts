@@ -2,7 +2,7 @@ import { describe, expect, it } from "@jest/globals";
 import { RESTARTED_AT } from "../api/index.ts";
 import type { Desired } from "./decide.ts";
 import type { Verdict } from "./record.ts";
-import { endedForGood, verdictOf } from "./status.ts";
+import { endedForGood, verdictOf } from "./told.ts";
 import { ENDED, RETRY, object, wish, instance, RUN, end, verdict, status, held } from "./status.test-support.ts";
 
 describe("a change that a running container could not take", () => {

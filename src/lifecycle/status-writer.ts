@@ -3,7 +3,8 @@ import type { Container, ContainerStatus } from "../api/index.ts";
 import { containerPath, isNotFound, isUnavailable, keyOf, type KubeApi, patchFor } from "../kube/index.ts";
 import type { ContainerCache } from "./reconcile.ts";
 import type { Verdict } from "./record.ts";
-import { endedForGood, verdictOf, withoutRuntime } from "./status.ts";
+import { withoutRuntime } from "./status.ts";
+import { endedForGood, verdictOf } from "./told.ts";
 
 /** Until then a server that does not answer holds up its container, whose next restart may be due. It is tried again. */
 const WRITE_TIMEOUT_MS = 5000;

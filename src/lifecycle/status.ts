@@ -2,9 +2,10 @@
  * The status that a user reads: a pure function of the object, of what is on the node and of how the last step went.
  * What it leaves out is removed from the resource.
  */
-import { type Condition, type Container, type ContainerStatus, RESTARTED_AT } from "../api/index.ts";
+import type { Container, ContainerStatus } from "../api/index.ts";
 import type { Attachment } from "../network/index.ts";
 import type { StartFailure } from "../oci/index.ts";
+import { conditionsOf } from "./conditions.ts";
 import { isOutdated, restarts, type Desired, type Instance, type Observed } from "./decide.ts";
 import { type End, isAbout, type Verdict } from "./record.ts";
 
@@ -46,8 +47,7 @@ export function statusOf(input: StatusInput): ContainerStatus {
     ...summary,
     observedGeneration: object.metadata.generation,
   };
-  const conditions = conditionsOf(input, status, final === true);
-  return { ...status, conditions: withTransitions(conditions, object, input.now) };
+  return { ...status, conditions: conditionsOf(input, status, final === true) };
 }
 
 /** The status of an object of which nothing is known while containerd is away. */
@@ -184,109 +184,4 @@ function ended(instance: Instance, desired: Desired & { kind: "present" }): Summ
     };
   }
   return { state: "Exited", reason: end.reason };
-}
-
-/** What a state means, where there is no more to say: a condition's message is never empty. */
-function sentenceOf({ state, exitCode }: ContainerStatus): string {
-  switch (state) {
-    case "Running":
-      return "The container is running.";
-    case "Paused":
-      return "The container is paused.";
-    case "Exited":
-      return `The container has ended with exit code ${exitCode ?? 0}.`;
-    case "Restarting":
-      return `The container has ended with exit code ${exitCode ?? 0} and is about to be started again.`;
-    case "Removing":
-      return "The container is being removed.";
-    default:
-      return "The container is about to be started.";
-  }
-}
-
-type Verdicts = Partial<globalThis.Record<"Ready" | "Complete" | "Failed" | "Reconciling" | "Stalled", boolean>>;
-
-/** The conditions that hold, `Ready` always among them (kstatus: the abnormal ones are absent when false). */
-function conditionsOf(
-  input: StatusInput,
-  status: ContainerStatus,
-  final: boolean,
-): Omit<Condition, "lastTransitionTime">[] {
-  const held = verdicts(input, status, final);
-  const reason = status.reason ?? status.state ?? "Unknown";
-  const conditions: Omit<Condition, "lastTransitionTime">[] = [];
-  for (const type of ["Ready", "Complete", "Failed", "Reconciling", "Stalled"] as const) {
-    if (held[type] !== true && type !== "Ready") continue;
-    conditions.push({
-      type,
-      status: held[type] === true ? "True" : "False",
-      reason,
-      message: status.message ?? sentenceOf(status),
-      observedGeneration: input.object.metadata.generation,
-    });
-  }
-  return conditions;
-}
-
-function verdicts(input: StatusInput, status: ContainerStatus, final: boolean): Verdicts {
-  const { desired, observed } = input;
-  if (desired.kind !== "present") return { Reconciling: true };
-  const alive = observed.current?.task !== undefined;
-  if (final) return { Stalled: true, Failed: !alive };
-  const { desiredState } = desired.spec;
-  const { current, leftovers } = observed;
-  const outdated = current !== undefined && isOutdated(current, desired);
-  const settled = leftovers.length === 0 && current?.record.state.stopping === undefined && !outdated;
-  const ready =
-    settled &&
-    (desiredState === "Stopped" ? !alive : status.state === (desiredState === "Paused" ? "Paused" : "Running"));
-  if (ready) return { Ready: true };
-  if (status.state === "Exited") return status.exitCode === 0 ? { Complete: true } : { Failed: true };
-  return { Reconciling: true };
-}
-
-/** Keeps the transition time of a condition whose status has not changed (Kubernetes API conventions). */
-function withTransitions(
-  conditions: Omit<Condition, "lastTransitionTime">[],
-  object: Container,
-  now: Date,
-): Condition[] {
-  const before = new Map((object.status?.conditions ?? []).map((condition) => [condition.type, condition]));
-  return conditions.map((condition) => {
-    const earlier = before.get(condition.type);
-    const lastTransitionTime = earlier?.status === condition.status ? earlier.lastTransitionTime : now.toISOString();
-    return { ...condition, lastTransitionTime };
-  });
-}
-
-/** The verdict that an object's status tells of, where its start left no record; undefined when it tells of none. */
-export function verdictOf(object: Container): Verdict | undefined {
-  const { status } = object;
-  if (status?.startAttempts === undefined || status.startAttempts === 0) return undefined;
-  const final = status.nextRetryAt === undefined;
-  return {
-    failure: {
-      exitCode: status.exitCode ?? 128,
-      reason: status.reason ?? "RuntimeError",
-      state: status.state === "Exited" ? "Exited" : "Pending",
-      final,
-      message: status.message ?? sentenceOf(status),
-      error: status.error ?? "",
-    },
-    attempts: status.startAttempts,
-    ...(status.nextRetryAt === undefined ? {} : { nextRetryAt: status.nextRetryAt }),
-    generation: status.observedGeneration ?? 0,
-    ...(status.restartedAt === undefined ? {} : { restartedAt: status.restartedAt }),
-  };
-}
-
-/** Whether the object has ended for good, as far as its status tells: nothing since calls for another run. */
-export function endedForGood(object: Container): boolean {
-  if (object.status?.restartedAt !== object.metadata.annotations?.[RESTARTED_AT]) return false;
-  return (object.status?.conditions ?? []).some(
-    ({ type, status, observedGeneration }) =>
-      (type === "Complete" || type === "Failed") &&
-      status === "True" &&
-      observedGeneration === object.metadata.generation,
-  );
 }

@@ -1,0 +1,74 @@
+/** The conditions of a status, by which `kubectl wait`, Flux and Argo see how it stands. */
+import type { Condition, Container, ContainerStatus } from "../api/index.ts";
+import { isOutdated } from "./decide.ts";
+import type { StatusInput } from "./status.ts";
+
+/** What a state means, where there is no more to say: a condition's message is never empty. */
+export function sentenceOf({ state, exitCode }: ContainerStatus): string {
+  switch (state) {
+    case "Running":
+      return "The container is running.";
+    case "Paused":
+      return "The container is paused.";
+    case "Exited":
+      return `The container has ended with exit code ${exitCode ?? 0}.`;
+    case "Restarting":
+      return `The container has ended with exit code ${exitCode ?? 0} and is about to be started again.`;
+    case "Removing":
+      return "The container is being removed.";
+    default:
+      return "The container is about to be started.";
+  }
+}
+
+type Verdicts = Partial<globalThis.Record<"Ready" | "Complete" | "Failed" | "Reconciling" | "Stalled", boolean>>;
+
+type Undated = Omit<Condition, "lastTransitionTime">;
+
+/**
+ * The conditions that hold, `Ready` always among them (kstatus: the abnormal ones are absent when false).
+ * @param final a failure that nothing but a change of the spec or of `restartedAt` ends
+ */
+export function conditionsOf(input: StatusInput, status: ContainerStatus, final: boolean): Condition[] {
+  const held = verdicts(input, status, final);
+  const reason = status.reason ?? status.state ?? "Unknown";
+  const conditions: Undated[] = [];
+  for (const type of ["Ready", "Complete", "Failed", "Reconciling", "Stalled"] as const) {
+    if (held[type] !== true && type !== "Ready") continue;
+    conditions.push({
+      type,
+      status: held[type] === true ? "True" : "False",
+      reason,
+      message: status.message ?? sentenceOf(status),
+      observedGeneration: input.object.metadata.generation,
+    });
+  }
+  return withTransitions(conditions, input.object, input.now);
+}
+
+function verdicts(input: StatusInput, status: ContainerStatus, final: boolean): Verdicts {
+  const { desired, observed } = input;
+  if (desired.kind !== "present") return { Reconciling: true };
+  const alive = observed.current?.task !== undefined;
+  if (final) return { Stalled: true, Failed: !alive };
+  const { desiredState } = desired.spec;
+  const { current, leftovers } = observed;
+  const outdated = current !== undefined && isOutdated(current, desired);
+  const settled = leftovers.length === 0 && current?.record.state.stopping === undefined && !outdated;
+  const ready =
+    settled &&
+    (desiredState === "Stopped" ? !alive : status.state === (desiredState === "Paused" ? "Paused" : "Running"));
+  if (ready) return { Ready: true };
+  if (status.state === "Exited") return status.exitCode === 0 ? { Complete: true } : { Failed: true };
+  return { Reconciling: true };
+}
+
+/** Keeps the transition time of a condition whose status has not changed (Kubernetes API conventions). */
+function withTransitions(conditions: Undated[], object: Container, now: Date): Condition[] {
+  const before = new Map((object.status?.conditions ?? []).map((condition) => [condition.type, condition]));
+  return conditions.map((condition) => {
+    const earlier = before.get(condition.type);
+    const lastTransitionTime = earlier?.status === condition.status ? earlier.lastTransitionTime : now.toISOString();
+    return { ...condition, lastTransitionTime };
+  });
+}
