@@ -3,6 +3,7 @@
  * (`setExitCodeFromError`), which tells them by the error's text; the reason follows from the step and the part of it that
  * failed, so that a missing mount source is not taken for a missing command as in Docker.
  */
+import type { StartReason } from "../api/index.ts";
 import { ContainerdError, ImagePullError, isUnavailable } from "../containerd/index.ts";
 import { SpecError } from "./errors.ts";
 import { type RuntimeFault, runtimeFault } from "./runtime-error.ts";
@@ -10,19 +11,8 @@ import { type RuntimeFault, runtimeFault } from "./runtime-error.ts";
 /** The steps of a start, as far as their failures differ. */
 export type StartStep = "pull" | "storage" | "network" | "spec" | "create" | "start";
 
-export type StartFailureReason =
-  | "CommandNotFound"
-  | "CommandNotExecutable"
-  | "MountMismatch"
-  | "InvalidSpec"
-  | "ErrImagePull"
-  | "ImagePullBackOff"
-  | "ErrImageNeverPull"
-  | "InvalidImageName"
-  | "VolumeSetupFailed"
-  | "NetworkSetupFailed"
-  | "RuntimeError"
-  | "RuntimeUnavailable";
+/** The reasons that are a failure's: not those of a start that waits. */
+export type StartFailureReason = Exclude<StartReason, `Waiting${string}` | "InsufficientResources">;
 
 /** The verdict on a start that failed, as the status shows it. */
 export interface StartFailure {
