@@ -8,9 +8,14 @@ export type Table = { name: string; chains: string[]; rules: string[] };
 const SHARED_CHAINS = /^CNI-(HOSTPORT-(DNAT|MASQ|SETMARK)|FORWARD|ADMIN)$/;
 const CNI_CHAIN = /^CNI-/;
 
+/** Which packets: nft's name of the family, and the programs that read and write its rules. */
+export type Family = "ip" | "ip6";
+export const FAMILIES: readonly Family[] = ["ip", "ip6"];
+const PROGRAM = { ip: "iptables", ip6: "ip6tables" } as const;
+
 /** All tables that exist. */
-export async function readTables(): Promise<Table[]> {
-  return parseTables((await run("iptables-save", [])).stdout);
+export async function readTables(family: Family = "ip"): Promise<Table[]> {
+  return parseTables((await run(`${PROGRAM[family]}-save`, [])).stdout);
 }
 
 /** Parses the output of iptables-save. */
@@ -43,7 +48,7 @@ export function rulesOf(subnet: string, table: Table): { chains: string[]; rules
 export async function removeRulesOf(subnet: string): Promise<void> {
   for (const table of await readTables()) {
     const { chains, rules } = rulesOf(subnet, table);
-    await restore(table.name, [...rules.map(deletion), ...chains.map(flush), ...chains.map(removal)]);
+    await restore("ip", table.name, [...rules.map(deletion), ...chains.map(flush), ...chains.map(removal)]);
   }
 }
 
@@ -51,22 +56,22 @@ export async function removeRulesOf(subnet: string): Promise<void> {
  * Takes away what CNI plugins leave for the next container, where it was not there before and nothing uses it: the shared
  * chains, chains without rules, and then a table with nothing in it.
  */
-export async function removeEmptyChains(before: readonly Table[]): Promise<void> {
-  for (const table of await readTables()) {
+export async function removeEmptyChains(family: Family, before: readonly Table[]): Promise<void> {
+  for (const table of await readTables(family)) {
     const earlier = before.find(({ name }) => name === table.name);
     const added = table.chains.filter((chain) => CNI_CHAIN.test(chain) && earlier?.chains.includes(chain) !== true);
     if (added.some((chain) => isUsed(chain, table))) continue;
     const jumps = table.rules.filter((rule) => added.some((chain) => rule.endsWith(` -j ${chain}`)));
-    await restore(table.name, [
+    await restore(family, table.name, [
       ...added.map(flush),
       ...jumps.filter((rule) => !within(rule, added)).map(deletion),
       ...added.map(removal),
     ]);
   }
   const gone = (table: Table) => table.chains.length === 0 && table.rules.length === 0;
-  for (const table of (await readTables()).filter(gone)) {
+  for (const table of (await readTables(family)).filter(gone)) {
     // Only nft removes a table; iptables leaves it with its empty built-in chains.
-    if (!before.some(({ name }) => name === table.name)) await run("nft", ["delete", "table", "ip", table.name]);
+    if (!before.some(({ name }) => name === table.name)) await run("nft", ["delete", "table", family, table.name]);
   }
 }
 
@@ -82,9 +87,9 @@ function within(rule: string, chains: readonly string[]): boolean {
   return chains.some((chain) => rule.startsWith(`-A ${chain} `));
 }
 
-async function restore(table: string, lines: readonly string[]): Promise<void> {
+async function restore(family: Family, table: string, lines: readonly string[]): Promise<void> {
   if (lines.length === 0) return;
-  await run("iptables-restore", ["--noflush", "--wait", "5"], { input: `*${table}\n${lines.join("\n")}\nCOMMIT\n` });
+  await run(`${PROGRAM[family]}-restore`, ["--noflush", "--wait", "5"], { input: `*${table}\n${lines.join("\n")}\nCOMMIT\n` });
 }
 
 function deletion(rule: string): string {

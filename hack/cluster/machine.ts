@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { errorCode } from "../../src/node/index.ts";
 import { readText } from "./daemon.ts";
-import { readTables, removeEmptyChains } from "./iptables.ts";
-import type { Table } from "./iptables.ts";
+import { FAMILIES, readTables, removeEmptyChains } from "./iptables.ts";
+import type { Family, Table } from "./iptables.ts";
 
 const ROOT = "/run/berth-local";
 const DIR = join(ROOT, "machine");
@@ -19,7 +19,7 @@ const IP_FORWARD = "/proc/sys/net/ipv4/ip_forward";
 /** Directories that containerd and runc make wherever their own are, deepest first. */
 const SHARED_DIRS = ["/run/containerd/s", "/run/containerd/runc", "/run/containerd", "/run/runc", "/opt/containerd"];
 
-type Before = { ipForward: string; tables: Table[]; dirs: string[] };
+type Before = { ipForward: string; tables: Record<Family, Table[]>; dirs: string[] };
 
 /** To be called before a node changes anything of the machine. */
 export async function joinMachine(nodeDir: string): Promise<void> {
@@ -28,7 +28,7 @@ export async function joinMachine(nodeDir: string): Promise<void> {
     if (!existsSync(BEFORE)) {
       const before: Before = {
         ipForward: readFileSync(IP_FORWARD, "utf8"),
-        tables: await readTables(),
+        tables: { ip: await readTables("ip"), ip6: await readTables("ip6") },
         dirs: SHARED_DIRS.filter((dir) => existsSync(dir)),
       };
       writeFileSync(BEFORE, JSON.stringify(before));
@@ -46,7 +46,7 @@ export async function leaveMachine(nodeDir: string): Promise<void> {
     const others = readdirSync(NODES).filter((name) => existsSync(readFileSync(join(NODES, name), "utf8")));
     if (others.length > 0) return;
     const before = JSON.parse(readFileSync(BEFORE, "utf8")) as Before;
-    await removeEmptyChains(before.tables);
+    for (const family of FAMILIES) await removeEmptyChains(family, before.tables[family]);
     if (before.ipForward !== readText(IP_FORWARD)) writeFileSync(IP_FORWARD, before.ipForward);
     for (const dir of SHARED_DIRS) if (!before.dirs.includes(dir)) removeIfEmpty(dir);
     rmSync(DIR, { recursive: true });
