@@ -22,11 +22,7 @@ describe("parseTables", () => {
   it("tells added chains from built-in ones", () => {
     const [nat, filter, ...more] = parseTables(SAVED);
     expect(nat?.name).toBe("nat");
-    expect(nat?.chains).toEqual([
-      "CNI-HOSTPORT-DNAT",
-      "CNI-aaaaaaaaaaaaaaaaaaaaaaaa",
-      "CNI-bbbbbbbbbbbbbbbbbbbbbbbb",
-    ]);
+    expect(nat?.chains).toEqual(["CNI-HOSTPORT-DNAT", "CNI-aaaaaaaaaaaaaaaaaaaaaaaa", "CNI-bbbbbbbbbbbbbbbbbbbbbbbb"]);
     expect(nat?.rules).toHaveLength(5);
     expect(filter).toEqual({ name: "filter", chains: [], rules: [] });
     expect(more).toEqual([]);

@@ -89,7 +89,9 @@ function within(rule: string, chains: readonly string[]): boolean {
 
 async function restore(family: Family, table: string, lines: readonly string[]): Promise<void> {
   if (lines.length === 0) return;
-  await run(`${PROGRAM[family]}-restore`, ["--noflush", "--wait", "5"], { input: `*${table}\n${lines.join("\n")}\nCOMMIT\n` });
+  await run(`${PROGRAM[family]}-restore`, ["--noflush", "--wait", "5"], {
+    input: `*${table}\n${lines.join("\n")}\nCOMMIT\n`,
+  });
 }
 
 function deletion(rule: string): string {
