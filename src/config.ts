@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { availableParallelism, hostname } from "node:os";
 import { isAbsolute } from "node:path";
-import type { Command} from "commander";
+import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
 import { parse } from "yaml";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "./telemetry/index.ts";
