@@ -26,6 +26,8 @@ export default {
   testTimeout: 60_000,
   projects: [
     { ...base, displayName: "unit", testMatch: ["<rootDir>/src/**/*.test.ts", "<rootDir>/hack/**/*.test.ts"] },
+    // Alone, for they look at the whole machine: see the scripts in package.json.
+    { ...base, displayName: "host", testMatch: ["<rootDir>/test/host/**/*.test.ts"] },
     integration("2.1"),
     integration("1.7"),
   ],

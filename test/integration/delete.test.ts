@@ -146,10 +146,12 @@ describe("an object of the same name, created as soon as the old one is gone", (
   it("also when the old one's finalizer was torn off: its container goes first", async () => {
     const before = await test().audit();
     const name = `torn-${test().node.index}`;
-    const first = await test().create(BRIDGE, { name });
+    // It does not hear SIGTERM, so that its deletion takes as long as it is given.
+    const deaf = { command: ["sleep", "3600"], terminationGracePeriodSeconds: 2 };
+    const first = await test().create({ ...BRIDGE, ...deaf }, { name });
     await test().untilCondition(first, "Ready");
-    await test().patch(first, { metadata: { finalizers: null } });
     await beginDeletion(first);
+    await test().patch(first, { metadata: { finalizers: null } });
     const second = await test().create(BRIDGE, { name });
     const { status } = await test().until(
       second,

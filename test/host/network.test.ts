@@ -1,4 +1,4 @@
-// The network against the real kernel and the real CNI plugins; needs root and containernetworking-plugins.
+// The network against the real kernel and the real CNI plugins. The audit is of the whole machine: nothing runs beside.
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -7,11 +7,12 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { pino } from "pino";
+import { findTools } from "../../hack/cluster/tools.ts";
 import { Network } from "../../src/network/index.ts";
 import type { NetworkOptions } from "../../src/network/index.ts";
 import { listMounts, run, unmount } from "../../src/node/index.ts";
 
-const PLUGINS = ["/opt/cni/bin", "/usr/lib/cni"];
+const tools = findTools();
 const BRIDGE = "brtest0";
 const HOST_PORT = 18080;
 
@@ -22,7 +23,7 @@ describe("Network", () => {
 
   const network = (options: Partial<NetworkOptions> = {}) =>
     new Network({
-      cniBinDirs: PLUGINS,
+      cniBinDirs: [tools.cniBinDir],
       cniConfDir: join(stateDir, "conf"),
       bridgeName: BRIDGE,
       bridgeSubnet: "10.89.77.0/24",
@@ -47,7 +48,7 @@ describe("Network", () => {
   const serve = async (netns: string, answer: string) => {
     const directory = await mkdtemp(join(stateDir, "www-"));
     await writeFile(join(directory, "index.html"), answer);
-    const server = spawn("nsenter", [`--net=${netns}`, "busybox", "httpd", "-f", "-v", "-p", "80", "-h", directory], {
+    const server = spawn("nsenter", [`--net=${netns}`, tools.busybox, "httpd", "-f", "-v", "-p", "80", "-h", directory], {
       stdio: "ignore",
     });
     servers.push(server);
@@ -180,7 +181,7 @@ describe("Network", () => {
   it("undoes what came before a plugin that fails", async () => {
     const bin = join(stateDir, "bin");
     await mkdir(bin);
-    for (const plugin of ["bridge", "host-local"]) await symlink(`/usr/lib/cni/${plugin}`, join(bin, plugin));
+    for (const plugin of ["bridge", "host-local"]) await symlink(join(tools.cniBinDir, plugin), join(bin, plugin));
     await writeFile(
       join(bin, "portmap"),
       `#!/bin/sh\n[ $CNI_COMMAND = DEL ] && exit 0\necho '{"code":999,"msg":"out of luck"}'\nexit 1\n`,
