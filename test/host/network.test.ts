@@ -48,9 +48,13 @@ describe("Network", () => {
   const serve = async (netns: string, answer: string) => {
     const directory = await mkdtemp(join(stateDir, "www-"));
     await writeFile(join(directory, "index.html"), answer);
-    const server = spawn("nsenter", [`--net=${netns}`, tools.busybox, "httpd", "-f", "-v", "-p", "80", "-h", directory], {
-      stdio: "ignore",
-    });
+    const server = spawn(
+      "nsenter",
+      [`--net=${netns}`, tools.busybox, "httpd", "-f", "-v", "-p", "80", "-h", directory],
+      {
+        stdio: "ignore",
+      },
+    );
     servers.push(server);
     return server;
   };
