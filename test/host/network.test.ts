@@ -4,9 +4,11 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { chmod, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeEach, describe, expect, it } from "@jest/globals";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { pino } from "pino";
+import { joinMachine, leaveMachine } from "../../hack/cluster/machine.ts";
 import { findTools } from "../../hack/cluster/tools.ts";
 import { Network } from "../../src/network/index.ts";
 import type { NetworkOptions } from "../../src/network/index.ts";
@@ -19,6 +21,7 @@ const HOST_PORT = 18080;
 describe("Network", () => {
   let stateDir = "";
   let before = "";
+  let machineDir = "";
   const servers: ChildProcess[] = [];
 
   const network = (options: Partial<NetworkOptions> = {}) =>
@@ -77,7 +80,14 @@ describe("Network", () => {
     await rm(stateDir, { recursive: true });
     expect(await audit()).toBe(before);
   });
+  // What plugins change of the machine for good (IP forwarding, their tables) is put back at the end.
+  beforeAll(async () => {
+    machineDir = await mkdtemp(join(tmpdir(), "berth-network-"));
+    await joinMachine(machineDir);
+  });
   afterAll(async () => {
+    await rm(machineDir, { recursive: true });
+    await leaveMachine(machineDir);
     await expect(readdir("/run/netns").catch(() => [])).resolves.not.toContain("c1");
   });
 
