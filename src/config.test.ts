@@ -1,0 +1,89 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { Command } from "commander";
+import { addFlags, type Config, readConfig } from "./config.ts";
+
+let dir = "";
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), "berth-config-"));
+});
+afterAll(() => {
+  rmSync(dir, { recursive: true });
+});
+
+function file(content: string): string {
+  const path = join(dir, "config.yaml");
+  writeFileSync(path, content);
+  return path;
+}
+
+/** The configuration of a command line. Without exitOverride commander would end the process at a bad flag. */
+function read(args: string[], env: NodeJS.ProcessEnv = {}): Config {
+  const command = addFlags(new Command("agent"))
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined });
+  command.parse(args, { from: "user" });
+  return readConfig(command, env);
+}
+
+describe("readConfig", () => {
+  it("has a default for all but what may be absent", () => {
+    const config = read([]);
+    expect(config).toMatchObject({
+      containerdNamespace: "berth",
+      stateDir: "/run/berth",
+      cniBinDirs: ["/opt/cni/bin", "/usr/lib/cni"],
+      bridgeSubnet: "10.89.0.0/16",
+      runtimes: { runc: { type: "io.containerd.runc.v2", options: {} } },
+    });
+    expect(config.concurrency).toBeGreaterThanOrEqual(4);
+    expect(config).not.toHaveProperty("kubeconfig");
+    expect(config).not.toHaveProperty("registryHostsDir");
+  });
+
+  it("takes the flag, then the second environment variable, then the file, then the default", () => {
+    const config = file("node-name: from-file\nbridge-name: br-file\nconcurrency: 7\n");
+    expect(read(["--config", config, "--node-name", "from-flag"], { NODE_NAME: "from-env" }).nodeName).toBe(
+      "from-flag",
+    );
+    expect(read(["--config", config], { NODE_NAME: "from-env" }).nodeName).toBe("from-env");
+    expect(read(["--config", config])).toMatchObject({
+      nodeName: "from-file",
+      bridgeName: "br-file",
+      concurrency: 7,
+      dataDir: "/var/lib/berth",
+    });
+  });
+
+  it("adds the file's runtimes to runc", () => {
+    const config = file(
+      "runtimes:\n  other:\n    type: io.containerd.runc.v2\n    options: {BinaryName: /usr/bin/crun}\n",
+    );
+    expect(Object.keys(read(["--config", config]).runtimes)).toEqual(["runc", "other"]);
+    expect(read(["--config", config]).runtimes["other"]?.options).toEqual({ BinaryName: "/usr/bin/crun" });
+  });
+
+  it.each([
+    ["nodename: a", "nodename: unknown key"],
+    ["bridge-subnet: 10.89.0.0/31", 'bridge-subnet: "10.89.0.0/31": must be an IPv4 subnet with a prefix of 8 to 30'],
+    ["state-dir: [a]", "state-dir: must be a string or a number"],
+    ["- a", "must be a YAML mapping"],
+    ["runtimes: {other: {}}", "runtimes.other.type: must name a containerd runtime"],
+    ["runtimes: {other: {type: a, kind: b}}", "runtimes.other.kind: unknown key"],
+    ["runtimes: {other: {type: a, options: {Root: true}}}", "runtimes.other.options.Root: must be a string"],
+  ])("refuses %j in the file, naming the key", (content, message) => {
+    expect(() => read(["--config", file(content)])).toThrow(message);
+  });
+
+  it.each([
+    [["--state-dir", "relative"], "must be an absolute path"],
+    [["--cni-bin-dir", "/a:b"], "must be an absolute path"],
+    [["--bridge-name", "longer-than-15-chars"], "at most 15 characters"],
+    [["--concurrency", "0"], "whole number from 1"],
+    [["--log-level", "loud"], "must be one of trace"],
+  ])("refuses %j", (args, message) => {
+    expect(() => read(args)).toThrow(message);
+  });
+});
