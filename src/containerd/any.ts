@@ -20,15 +20,23 @@ export function packJSON(typeUrl: string, value: object): Any {
   return create(AnySchema, { typeUrl, value: new TextEncoder().encode(JSON.stringify(value)) });
 }
 
-/** The JSON of an Any made by packJSON; undefined when there is none or it isn't a JSON object. */
+/**
+ * The JSON of an Any made by packJSON; undefined when there is none or it isn't a JSON object. It can be packed again:
+ * whole numbers that are too large for JavaScript (RLIM_INFINITY in a runtime spec) stay as they were written.
+ */
 export function unpackJSON(any: Any | undefined): JsonObject | undefined {
   if (any === undefined) return undefined;
   try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(any.value));
+    const value: unknown = JSON.parse(new TextDecoder().decode(any.value), keepLarge);
     return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined;
   } catch {
     return undefined;
   }
+}
+
+function keepLarge(_key: string, value: unknown, context?: { source?: string }): unknown {
+  const tooLarge = typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value);
+  return tooLarge && context?.source !== undefined ? JSON.rawJSON(context.source) : value;
 }
 
 /** The message in an Any, undefined when it is of another type. */

@@ -41,6 +41,15 @@ describe("in place", () => {
     await test().delete(created);
   });
 
+  it("change resources beside a limit that is larger than any JavaScript number, which the next start still takes", async () => {
+    const created = await test().create({ ulimits: [{ name: "cpu", soft: -1, hard: -1 }] });
+    await test().untilCondition(created, "Ready");
+    await change(created, { resources: { limits: { memory: "64Mi" } } });
+    await test().patch(created, { metadata: { annotations: { "berth.dev/restartedAt": "now" } } });
+    await untilRestarted(test(), created, 1);
+    await test().delete(created);
+  });
+
   it("change a policy that is used only afterwards", async () => {
     const created = await test().create();
     const running = await change(await test().untilCondition(created, "Ready"), { restartPolicy: "Never" });
