@@ -1,7 +1,7 @@
 /** Defaults: those the schema states, and those that depend on other fields. */
 import { asNode, isFields, type SchemaNode } from "./schema/node.ts";
 import { containerSpec } from "./schema/spec.ts";
-import type { Container, ContainerSpec, ImagePullPolicy } from "./types.ts";
+import type { ContainerSpec, ImagePullPolicy } from "./types.ts";
 
 /**
  * A copy of the spec with the schema's defaults filled in, nested ones too, by the API server's rule: a default applies
@@ -41,6 +41,6 @@ export function imagePullPolicy({ image, imagePullPolicy: given }: ContainerSpec
 }
 
 /** The host name in the container: as given, else the Container's name. */
-export function hostname({ metadata, spec }: Pick<Container, "metadata" | "spec">): string {
-  return spec.hostname ?? metadata.name;
+export function hostname({ name, spec }: { name: string; spec: Pick<ContainerSpec, "hostname"> }): string {
+  return spec.hostname ?? name;
 }

@@ -32,8 +32,8 @@ export function validate(object: unknown): FieldError[] {
 }
 
 /**
- * What a change of the spec may not change: `nodeName`. The agent asks with the spec it last applied, since a server
- * without CEL lets any change through.
+ * What a change of the spec may not change: `nodeName`. For who sees both specs; the agent, which sees the
+ * new one alone, goes by `status.nodeName`.
  */
 export function validateUpdate(before: ContainerSpec, after: ContainerSpec): FieldError[] {
   return brokenByChange(asNode(containerSpec), before, after, "spec");

@@ -22,14 +22,13 @@ import { Leases as LeasesService } from "./proto/leases_pb.ts";
 import { Store } from "./proto/sandbox_pb.ts";
 import { Snapshots } from "./proto/snapshots_pb.ts";
 import { Streaming } from "./proto/streaming_pb.ts";
-import type { Process } from "./proto/task_pb.ts";
 import { Tasks } from "./proto/tasks_pb.ts";
 import { Transfer } from "./proto/transfer_pb.ts";
 import { Version } from "./proto/version_pb.ts";
 import type { PullOptions } from "./pull.ts";
 import { pullImage } from "./pull.ts";
 import { parseReference } from "./reference.ts";
-import type { TaskState, TaskStatus } from "./tasks.ts";
+import type { TaskState } from "./tasks.ts";
 import { taskState } from "./tasks.ts";
 import type { ContainerdVersion } from "./version.ts";
 import { checkVersion } from "./version.ts";
@@ -152,17 +151,6 @@ export class Containerd {
       if (isNotFound(error)) return undefined;
       throw error;
     }
-  }
-
-  /** A task's status in containerd's words. */
-  taskStatus(process: Process): TaskStatus {
-    return taskState(process).status;
-  }
-
-  /** All tasks of the namespace, by container id. */
-  async taskStates(): Promise<Map<string, TaskState>> {
-    const { tasks } = await this.tasks.list({});
-    return new Map(tasks.map(taskState).map((task) => [task.containerId, task]));
   }
 
   /** Writes a part of a container's record. */

@@ -2,16 +2,13 @@
  * Ends of runs. Nothing is lost on the way: exit status and OOM count are read and written into the record before the
  * task, which alone holds them, is deleted.
  */
-import { endReason, nextDelay } from "../oci/index.ts";
+import { endReason, nextDelay, UNKNOWN_EXIT_STATUS } from "../oci/index.ts";
 import { oomKillCount } from "../node/index.ts";
 import { type Instance, restarts } from "./decide.ts";
 import type { Parts } from "./parts.ts";
 import type { End, RunState } from "./record.ts";
 import { cgroupsPath } from "./spec.ts";
 import { deleteTask, logFile } from "./task.ts";
-
-/** Exit code of a run whose end can't be known (Docker's, too). */
-const UNKNOWN_EXIT = 255;
 
 /** The same words each time, so that a container that keeps ending has one such Event with a count. */
 const BACK_OFF = "The container has ended by itself and is started again after a wait, each twice as long as the last";
@@ -35,7 +32,7 @@ export async function recordLoss(parts: Parts, instance: Instance): Promise<void
   const rebooted = instance.record.state.run?.bootID !== parts.bootID;
   const reason = rebooted ? "NodeRebooted" : "Unknown";
   const finishedAt = parts.clock().toISOString();
-  await saveEnd(parts, instance, { exitCode: UNKNOWN_EXIT, reason, oomKilled: false, finishedAt });
+  await saveEnd(parts, instance, { exitCode: UNKNOWN_EXIT_STATUS, reason, oomKilled: false, finishedAt });
 }
 
 /** Takes over a running task that the record does not know of: the agent died between its start and the record. */

@@ -2,7 +2,7 @@
 import { type ContainerSpec, imagePullPolicy } from "../api/index.ts";
 import { parseReference, type PulledImage } from "../containerd/index.ts";
 import { isForbidden, isNotFound, secretPath } from "../kube/index.ts";
-import { StartError, startFailure } from "../oci/index.ts";
+import { ImageNeverPullError } from "../oci/index.ts";
 import { credentialsFor, type PullSecret } from "./credentials.ts";
 import { at } from "./failure.ts";
 import type { Parts } from "./parts.ts";
@@ -47,7 +47,7 @@ export async function ensureImage(parts: Parts, wish: ImageWish): Promise<Pulled
   if (policy !== "Always") {
     const image = await at("pull", () => parts.containerd.image(ref));
     if (image !== undefined) return image;
-    if (policy === "Never") throw new StartError(startFailure("ErrImageNeverPull", absent(spec.image)));
+    if (policy === "Never") return at("pull", () => Promise.reject(new ImageNeverPullError(spec.image)));
   }
   const credentials = await pullCredentials(parts, wish, ref);
   if (credentials !== undefined && "reason" in credentials) return credentials;
@@ -72,8 +72,4 @@ async function pullCredentials(parts: Parts, wish: ImageWish, ref: string): Prom
     }
   }
   return at("pull", () => credentialsFor(ref, secrets));
-}
-
-function absent(image: string): string {
-  return `image "${image}" is not on the node, and spec.imagePullPolicy is Never: import it there, or allow the pull`;
 }

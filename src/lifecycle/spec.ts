@@ -1,5 +1,5 @@
 /** The runtime spec of a container to be made, from everything the start has gathered. */
-import type { ContainerSpec } from "../api/index.ts";
+import { type ContainerSpec, hostname } from "../api/index.ts";
 import type { RuntimeHandler } from "../config.ts";
 import { packRuntimeOptions, type Mount } from "../containerd/index.ts";
 import type { Attachment } from "../network/index.ts";
@@ -15,7 +15,6 @@ import {
 } from "../oci/index.ts";
 import type { Parts } from "./parts.ts";
 import type { NewRecord } from "./records.ts";
-import type { Applied } from "./record.ts";
 import type { Source, Start } from "./start.ts";
 
 /** The default runtime handler. */
@@ -71,7 +70,7 @@ export async function specFor(
     user,
     env: envList(source.env),
     mounts: acquired.mounts,
-    hostname: hostnameOf(applied),
+    hostname: hostname(applied),
     netns: acquired.network?.netns,
     cgroupsPath: cgroupsPath(parts, id),
     hostDevices: devices,
@@ -93,9 +92,4 @@ async function userOf(
     { user: spec.user, imageUser: image.User, runAsUser, runAsGroup, runAsNonRoot, supplementalGroups },
     { passwd, group },
   );
-}
-
-/** The name a container sees as its own. */
-export function hostnameOf({ name, spec }: Pick<Applied, "name" | "spec">): string {
-  return spec.hostname ?? name;
 }

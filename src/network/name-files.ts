@@ -1,6 +1,6 @@
 // The three files by which a container knows its own name and finds others, put together from its spec and the node's.
 import { readFile } from "node:fs/promises";
-import type { ContainerSpec } from "../api/index.ts";
+import { type ContainerSpec, hostname } from "../api/index.ts";
 import { orMissing } from "../node/index.ts";
 import { hostnameFile, hostsFile } from "./hosts.ts";
 import { readNodeResolvConf, resolvConf } from "./resolv.ts";
@@ -13,7 +13,8 @@ export async function nameFiles(
   container: { name: string; spec: Pick<ContainerSpec, "hostname" | "domainname" | "network"> },
   ipAddresses: readonly string[],
 ): Promise<NameFiles> {
-  const { hostname = container.name, domainname, network } = container.spec;
+  const { domainname, network } = container.spec;
+  const ownName = hostname(container);
   const hostNetwork = network?.mode === "Host";
   const [nodeHosts, nodeResolvConf] = await Promise.all([
     hostNetwork ? orMissing(readFile("/etc/hosts", "utf8")) : undefined,
@@ -21,8 +22,8 @@ export async function nameFiles(
   ]);
   const nodeFile = hostNetwork ? (nodeHosts ?? "") : undefined;
   return {
-    hosts: hostsFile({ hostname, domainname, ipAddresses, hostAliases: network?.hostAliases, nodeFile }),
-    hostname: hostnameFile(hostname),
+    hosts: hostsFile({ hostname: ownName, domainname, ipAddresses, hostAliases: network?.hostAliases, nodeFile }),
+    hostname: hostnameFile(ownName),
     resolvConf: resolvConf({
       nodeFile: nodeResolvConf,
       dns: network?.dns,

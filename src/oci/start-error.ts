@@ -44,7 +44,7 @@ export class ImageNeverPullError extends Error {
   override readonly name: string = "ImageNeverPullError";
 
   constructor(image: string) {
-    super(`image "${image}" is not on the node, and spec.imagePullPolicy Never forbids to pull it`);
+    super(`image "${image}" is not on the node, and spec.imagePullPolicy is Never: import it there, or allow the pull`);
   }
 }
 
