@@ -88,15 +88,17 @@ export class Daemon {
 
   /** Ends it: SIGTERM, and SIGKILL for what is still there after `timeoutMs`. Returns when it is gone. */
   async stop(timeoutMs = 10_000): Promise<void> {
+    const { pid } = this;
     this.signal("SIGTERM");
-    if (!(await this.#gone(timeoutMs))) await this.kill();
+    if (!(await this.#gone(pid, timeoutMs))) await this.kill();
     rmSync(this.#pidFile, { force: true });
   }
 
   /** Ends it with SIGKILL, as a crash does. Returns when it is gone. */
   async kill(): Promise<void> {
+    const { pid } = this;
     this.signal("SIGKILL");
-    if (!(await this.#gone(10_000))) throw new DaemonError(this.name, "does not end on SIGKILL", "");
+    if (!(await this.#gone(pid, 10_000))) throw new DaemonError(this.name, "does not end on SIGKILL", "");
     rmSync(this.#pidFile, { force: true });
   }
 
@@ -110,9 +112,9 @@ export class Daemon {
     return markedProcesses(this.#mark);
   }
 
-  async #gone(timeoutMs: number): Promise<boolean> {
+  async #gone(pid: number | undefined, timeoutMs: number): Promise<boolean> {
     const deadline = Date.now() + timeoutMs;
-    while (this.pid !== undefined) {
+    while (pid !== undefined && isThere(pid)) {
       if (Date.now() > deadline) return false;
       await delay(POLL_MS);
     }
@@ -145,6 +147,25 @@ export function processIds(): number[] {
 // Empty for a process that has ended, a zombie included.
 function environment(pid: number): string[] {
   return (readText(`/proc/${String(pid)}/environ`) ?? "").split("\0");
+}
+
+/**
+ * Whether anything of a process is left. Its environment goes first; its other threads, with them its sockets, may live on
+ * for a while, and whoever takes its place would find the address in use.
+ */
+function isThere(pid: number): boolean {
+  const stat = readText(`/proc/${String(pid)}/stat`);
+  if (stat === undefined) return false;
+  const isZombie = stat.slice(stat.lastIndexOf(")")).startsWith(") Z");
+  return !isZombie || threadsOf(pid) > 1;
+}
+
+function threadsOf(pid: number): number {
+  try {
+    return readdirSync(`/proc/${String(pid)}/task`).length;
+  } catch {
+    return 0;
+  }
 }
 
 function kill(pid: number | undefined, signal: NodeJS.Signals): void {

@@ -98,6 +98,12 @@ describe("with a task", () => {
   });
   const paused = { record: record({ run: RUN }), task: task("paused") };
 
+  it("looks again at one whose state could not be told, for no event may come of it", () => {
+    const unknown = { record: record({ run: RUN }), task: task("unknown") };
+    expect(decide(wish(), seen(unknown), NOW)).toEqual({ verb: "wait", until: later(1000) });
+    expect(decide({ kind: "deleting" }, seen(unknown), NOW)).toEqual({ verb: "wait", until: later(1000) });
+  });
+
   it("leaves alone what is as wished", () => {
     expect(verb(wish(), seen(running()))).toBe("none");
     expect(

@@ -68,6 +68,9 @@ export type Step =
       readonly instance: Instance;
     };
 
+/** Milliseconds until a task is asked for its state again that could not be told. */
+const LOOK_AGAIN_MS = 1000;
+
 const NONE: Step = { verb: "none" };
 
 /** Names the next step for one key. Level-triggered: the same arguments give the same step, whatever went before. */
@@ -123,8 +126,8 @@ function taskStep(instance: Instance, now: Date): Step | undefined {
     case "created":
       return { verb: "discardTask", instance };
     case "unknown":
-      // The shim is gone or going; containerd announces the end.
-      return NONE;
+      // The shim is going, whose end containerd announces, or did not answer in time, of which nothing will tell.
+      return { verb: "wait", until: new Date(now.getTime() + LOOK_AGAIN_MS).toISOString() };
     case "running":
     case "paused":
     case "pausing":

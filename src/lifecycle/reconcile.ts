@@ -62,8 +62,16 @@ export async function reconcile(r: Reconcile, key: string): Promise<void> {
 
 /** No object: one that is gone, or, before the API server was first seen, one whose record tells what is wished. */
 async function withoutObject(r: Reconcile, key: string): Promise<void> {
-  const { observed } = await walk(r, key, undefined, (seen) => (r.cache.synced ? ABSENT : recordedWish(seen)));
-  if (!r.cache.synced || observed.current !== undefined || observed.leftovers.length > 0) return;
+  // It may come while the walk is under way, with the first list: what is wished is then its own to say, in the turn that
+  // its coming has asked for.
+  const hasCome = (): boolean => r.cache.get(key) !== undefined;
+  const wish = (seen: Observed): Desired | undefined => {
+    if (hasCome()) return undefined;
+    return r.cache.synced ? ABSENT : recordedWish(seen);
+  };
+  const end = await walk(r, key, undefined, wish);
+  if (end === undefined || hasCome() || !r.cache.synced) return;
+  if (end.observed.current !== undefined || end.observed.leftovers.length > 0) return;
   await forget(r, key);
 }
 
@@ -86,7 +94,7 @@ function recordedWish({ current }: Observed): Desired {
 async function withObject(r: Reconcile, key: string, object: Container): Promise<void> {
   const { parts } = r;
   const refusal = refusalOf(object, parts.nodeName);
-  let end: Walk;
+  let end: Walk | undefined;
   try {
     end = await walk(r, key, object, (_, verdict) =>
       wishOf(object, refusal !== undefined, verdict ?? r.statuses.verdict(object)),
@@ -95,6 +103,7 @@ async function withObject(r: Reconcile, key: string, object: Container): Promise
     if (isUnavailable(error)) await r.statuses.runtimeUnavailable(object, error, parts.clock());
     throw error;
   }
+  if (end === undefined) return;
   const { observed, desired, waiting } = end;
   if (waiting === undefined) stopWaiting(parts, key);
   const { current } = observed;
@@ -144,18 +153,19 @@ interface Walk {
   readonly waiting?: Waiting;
 }
 
-/** Observes, decides and acts until the next step is to wait. */
+/** Observes, decides and acts until the next step is to wait; undefined when `wish` has nothing to say any more. */
 async function walk(
   r: Reconcile,
   key: string,
   object: Container | undefined,
-  wish: (observed: Observed, verdict: Verdict | undefined) => Desired,
-): Promise<Walk> {
+  wish: (observed: Observed, verdict: Verdict | undefined) => Desired | undefined,
+): Promise<Walk | undefined> {
   const { parts } = r;
   let verdict: Verdict | undefined;
   for (let steps = 0; steps < MAX_STEPS; steps++) {
     const observed = await observe(parts, key, object?.metadata.uid);
     const desired = wish(observed, verdict);
+    if (desired === undefined) return undefined;
     const step = decide(desired, observed, parts.clock());
     if (step.verb === "none") return { observed, desired };
     if (step.verb === "wait") {

@@ -1,8 +1,10 @@
 // The API server comes and goes: what runs is kept running as it was wished last, and the rest is caught up with.
+import { writeFile } from "node:fs/promises";
 import { afterEach, describe, expect, it } from "@jest/globals";
 import type { ControlPlane } from "../../hack/cluster/control-plane.ts";
 import type { Container } from "../../src/api/index.ts";
 import { endBy, pidOf, untilMissed, untilRestarted } from "../support/away.ts";
+import { slowPlugin } from "../support/cni.ts";
 import { useNode } from "../support/test-node.ts";
 
 const test = useNode({ ownControlPlane: true });
@@ -74,6 +76,29 @@ describe("while the API server is away", () => {
     expect(test().get(runs)?.status).toEqual(before.runs.status);
     expect(test().get(stopped)?.status).toMatchObject({ state: "Exited", restartCount: 0 });
     await Promise.all([runs, ended, again, stopped].map((container) => test().delete(container)));
+  });
+
+  it("a container whose object comes while its end is being dealt with is not taken for one without an object", async () => {
+    const created = await test().create({
+      command: ENDS_WITH_7,
+      restartPolicy: "Never",
+      network: { mode: "Bridge" },
+    });
+    const running = await test().untilCondition(created, "Ready");
+    await test().node.stopAgent("kill");
+    await controlPlane().stopApiserver("kill");
+    await endBy("SIGUSR1", pidOf(running));
+    const plugin = await slowPlugin(test().node, "bridge", "DEL");
+    test().node.startAgent({ "cni-bin-dir": plugin.dir });
+    await plugin.called();
+    await controlPlane().startApiserver();
+    await test().node.agentReady(PATIENCE_MS);
+    await writeFile(plugin.gate, "");
+    const { status } = await test().untilCondition(created, "Failed", PATIENCE_MS);
+    expect(status).toMatchObject({ exitCode: 7, restartCount: 0, startedAt: running.status?.startedAt });
+    await test().node.stopAgent();
+    test().node.startAgent();
+    await test().delete(created, PATIENCE_MS);
   });
 
   it("what is deleted and created right after its return is honoured", async () => {
