@@ -15,7 +15,7 @@ import { observe } from "./observe.ts";
 import type { Parts } from "./parts.ts";
 import type { Verdict } from "./record.ts";
 import { refusalOf } from "./refusal.ts";
-import { removeLogs, removeRemains } from "./remove.ts";
+import { hasRemains, removeLogs, removeRemains } from "./remove.ts";
 import { statusOf, type Waiting } from "./status.ts";
 import { endedForGood } from "./told.ts";
 import type { StatusWriter } from "./status-writer.ts";
@@ -25,6 +25,9 @@ const MAX_STEPS = 20;
 
 /** Milliseconds after which SIGKILL is sent once more to a task that is still there. */
 const KILL_AGAIN_MS = 5000;
+
+/** Milliseconds until what the undo of a start that failed for good has left is tried again to be removed. */
+const CLEAR_AGAIN_MS = 1000;
 
 const REMOVED = "Removed the container and all that was its own";
 
@@ -184,6 +187,11 @@ async function walk(
     } catch (error) {
       if (!(error instanceof StartError) || desired.kind !== "present") throw error;
       verdict = await judge(parts, object, error, { desired, observed });
+      if (verdict === undefined || !hasRemains(parts, object?.metadata.uid)) continue;
+      // Told first; what the undo has left is cleared with the next turn, before anything else is tried.
+      const judged = wish(observed, verdict);
+      r.queue.addAt(key, new Date(verdict.nextRetryAt ?? parts.clock().getTime() + CLEAR_AGAIN_MS));
+      return judged === undefined ? undefined : { observed, desired: judged };
     }
   }
   throw new Error(`${key}: no end to it after ${MAX_STEPS} steps`);

@@ -60,6 +60,11 @@ async function sandboxIDs(parts: Parts): Promise<string[]> {
   return list.map(({ sandboxId }) => sandboxId);
 }
 
+/** Whether failed undos have left something of an object. */
+export function hasRemains(parts: Pick<Parts, "remains">, uid: string | undefined): boolean {
+  return uid !== undefined && parts.remains.values().some((id) => id.startsWith(`${uid}-`));
+}
+
 /** Removes what failed undos have left of an object. */
 export async function removeRemains(parts: Parts, uid: string): Promise<void> {
   for (const id of parts.remains) {

@@ -48,10 +48,14 @@ const LEASE_MS = 10 * 60_000;
  * @throws ContainerdError when containerd went away
  */
 export async function start(parts: Parts, wish: Start): Promise<void> {
-  await using undo = new Undo((error) => {
-    parts.logger.error({ err: error, container: wish.id }, "a failed start could not be undone whole");
-    // What has a record is found again by it.
-    if (wish.record === undefined) parts.remains.add(wish.id);
+  const isNew = wish.record === undefined;
+  await using undo = new Undo({
+    // A container that ran before is found again by its record, whatever state this start leaves it in.
+    stopAtFailure: isNew,
+    onFailure: (error) => {
+      parts.logger.error({ err: error, container: wish.id }, "a failed start could not be undone whole");
+      if (isNew) parts.remains.add(wish.id);
+    },
   });
 
   await at("storage", () => bothOf(takeLease(parts, wish, undo), keepExits(parts, wish, undo)));
@@ -85,8 +89,8 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
 /** The lease keeps containerd's garbage collection off the snapshot until a record refers to it. */
 async function takeLease(parts: Parts, { id, record }: Start, undo: Undo): Promise<void> {
   if (record !== undefined) return;
-  await parts.containerd.leases.acquire(id, { expireMs: LEASE_MS });
   undo.defer(() => parts.containerd.leases.release(id));
+  await parts.containerd.leases.acquire(id, { expireMs: LEASE_MS });
 }
 
 async function releaseLease(parts: Parts, { id, record }: Start): Promise<void> {
@@ -144,8 +148,8 @@ async function createRecord(
   if (source === undefined) throw new Error(`container ${wish.id} has neither a record nor an image to make one from`);
   const { spec, runtime } = await at("spec", () => specFor(parts, wish, source, made));
   const record = { id: wish.id, applied: wish.applied, state };
-  await at("create", () => parts.records.create({ ...record, spec, runtime }));
   undo.defer(() => parts.records.delete(wish.id));
+  await at("create", () => parts.records.create({ ...record, spec, runtime }));
   return record;
 }
 

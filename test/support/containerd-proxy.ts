@@ -8,14 +8,14 @@ const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_CANCEL } = http2.constants;
 /** gRPC's code for a fault of the server's own. */
 const INTERNAL = "13";
 
-/** A call to fail: once, or until {@link ContainerdProxy.heal}. */
+/** Calls to fail, until {@link ContainerdProxy.heal}. */
 export interface Fault {
   /** Service and method, as containerd names them: `Tasks/Create`. */
   readonly method: string;
   /** containerd never hears of the call, or does what it asks for and its answer is lost. */
   readonly when: "before" | "after";
-  /** Which of these calls fails, counted from now; all of them when absent. */
-  readonly nth?: number;
+  /** How many of them fail; all when absent. */
+  readonly times?: number;
 }
 
 /** What a failed call says. */
@@ -28,8 +28,8 @@ export class ContainerdProxy {
   readonly #sessions = new Set<http2.ServerHttp2Session>();
   readonly #target: string;
   #outside: http2.ClientHttp2Session | undefined;
-  #fault: Fault | undefined;
-  #seen = 0;
+  #faults: Fault[] = [];
+  #failed = 0;
 
   private constructor(address: string, target: string) {
     this.address = address;
@@ -52,16 +52,16 @@ export class ContainerdProxy {
     return proxy;
   }
 
-  /** From now on this call fails. */
-  break(fault: Fault): void {
-    this.#fault = fault;
-    this.#seen = 0;
+  /** From now on these calls fail. */
+  break(...faults: Fault[]): void {
+    this.#faults = faults;
+    this.#failed = 0;
   }
 
-  /** All calls go through again. Answers how many of those that were to fail have been seen. */
+  /** All calls go through again. Answers how many have failed. */
   heal(): number {
-    this.#fault = undefined;
-    return this.#seen;
+    this.#faults = [];
+    return this.#failed;
   }
 
   /** Ends everything. */
@@ -80,7 +80,9 @@ export class ContainerdProxy {
       return;
     }
     const outside = this.#session().request(headers);
-    outside.on("error", () => inside.close(NGHTTP2_CANCEL));
+    outside.on("error", () => {
+      inside.close(NGHTTP2_CANCEL);
+    });
     inside.once("close", () => {
       if (!outside.closed) outside.close(NGHTTP2_CANCEL);
     });
@@ -93,9 +95,15 @@ export class ContainerdProxy {
   }
 
   #faultFor(path: string): Fault | undefined {
-    if (this.#fault === undefined || !path.endsWith(`.${this.#fault.method}`)) return undefined;
-    this.#seen++;
-    return this.#fault.nth === undefined || this.#fault.nth === this.#seen ? this.#fault : undefined;
+    const index = this.#faults.findIndex(({ method }) => path.endsWith(`.${method}`));
+    const fault = this.#faults[index];
+    if (fault === undefined) return undefined;
+    this.#failed++;
+    if (fault.times !== undefined) {
+      const times = fault.times - 1;
+      this.#faults.splice(index, 1, ...(times > 0 ? [{ ...fault, times }] : []));
+    }
+    return fault;
   }
 
   #session(): http2.ClientHttp2Session {
@@ -109,7 +117,12 @@ export class ContainerdProxy {
 
 function refuse(stream: http2.ServerHttp2Stream): void {
   if (stream.destroyed) return;
-  const headers = { ":status": 200, "content-type": "application/grpc", "grpc-status": INTERNAL, "grpc-message": FAULT };
+  const headers = {
+    ":status": 200,
+    "content-type": "application/grpc",
+    "grpc-status": INTERNAL,
+    "grpc-message": FAULT,
+  };
   stream.respond(headers, { endStream: true });
 }
 
@@ -121,7 +134,7 @@ function answer(inside: http2.ServerHttp2Stream, outside: http2.ClientHttp2Strea
     inside.respond(headers, endStream ? { endStream } : { waitForTrailers: true });
     if (!endStream) outside.pipe(inside);
   });
-  outside.once("trailers", (received) => {
+  outside.once("trailers", (received: http2.IncomingHttpHeaders) => {
     trailers = received;
   });
   inside.once("wantTrailers", () => {
