@@ -62,8 +62,9 @@ export async function signalTask(parts: Parts, id: string, signal: number): Prom
 export async function deleteTask(parts: Parts, id: string): Promise<void> {
   const task = await parts.containerd.task(id);
   if (task === undefined) return;
+  // Also one that was never started, though deletion takes it: runc would look for its end for ten seconds.
+  if (task.status !== "stopped") await signalTask(parts, id, SIGKILL);
   if (task.status !== "stopped" && task.status !== "created") {
-    await signalTask(parts, id, SIGKILL);
     await parts.containerd.tasks.wait({ containerId: id }, { timeoutMs: 30_000 }).catch(ignoreNotFound);
   }
   await parts.containerd.tasks.delete({ containerId: id }).catch(ignoreNotFound);
