@@ -25,6 +25,7 @@ busybox|bookworm|busybox-static|1:1.35.0-4+deb12u1+b1
 docker-registry|bookworm|docker-registry|2.8.2+ds1-1
 kubectl|forky|kubectl|1.36.4+ds-1
 etcd|trixie|etcd-server|3.5.16-4
+docker|forky|docker.io|28.5.2+dfsg4-5
 "
 
 say() { printf '==> %s\n' "$*" >&2; }

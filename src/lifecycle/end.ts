@@ -4,10 +4,10 @@
  */
 import { endReason, nextDelay, UNKNOWN_EXIT_STATUS } from "../oci/index.ts";
 import { oomKillCount } from "../node/index.ts";
+import { recordedCgroup } from "./cgroup.ts";
 import { type Instance, restarts } from "./decide.ts";
 import type { Parts } from "./parts.ts";
 import type { End, RunState } from "./record.ts";
-import { cgroupsPath } from "./spec.ts";
 import { deleteTask, logFile } from "./task.ts";
 
 /** The same words each time, so that a container that keeps ending has one such Event with a count. */
@@ -19,7 +19,7 @@ export async function recordEnd(parts: Parts, { record, task }: Instance): Promi
   const finishedAt = (task.exitedAt ?? parts.clock()).toISOString();
   // A crash between record and deletion: the end is known already, and must not count twice.
   if (record.state.run !== undefined || record.state.lastEnd?.finishedAt !== finishedAt) {
-    const oomKills = await oomKillCount(parts.cgroups, cgroupsPath(parts, record.id));
+    const oomKills = await oomKillCount(parts.cgroups, await recordedCgroup(parts, record.id));
     const oomKilled = oomKills !== undefined && oomKills > 0;
     const { reason, exitCode } = endReason(task.exitStatus, oomKilled);
     await saveEnd(parts, { record, task }, { exitCode, reason, oomKilled, finishedAt });

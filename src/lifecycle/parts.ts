@@ -1,4 +1,5 @@
 /** What the verbs work with: one agent's parts and settings. */
+import { join } from "node:path";
 import type { Logger } from "pino";
 import { API_VERSION } from "../api/index.ts";
 import type { Config } from "../config.ts";
@@ -40,6 +41,8 @@ export interface Parts {
   readonly cgroups: Cgroups;
   readonly runtimes: Config["runtimes"];
   readonly cgroupRoot: string;
+  /** Where the node keeps its seccomp profiles. */
+  readonly seccompDir: string;
   readonly logDir: string;
   /** The kernel's id of this boot: a task that was started under another one ended with the reboot. */
   readonly bootID: string;
@@ -87,6 +90,7 @@ export function makeParts(settings: NodeSettings): Parts {
     cgroups: facts.cgroups,
     runtimes: config.runtimes,
     cgroupRoot: config.cgroupRoot,
+    seccompDir: join(dataDir, "seccomp"),
     logDir: config.logDir,
     bootID: facts.bootID,
     remains: new Set(),

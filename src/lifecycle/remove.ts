@@ -1,10 +1,9 @@
 /** Removes a container: everything that bears its id. */
 import { rm, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
-import { removeCgroup } from "../node/index.ts";
+import { removeCgroups } from "./cgroup.ts";
 import type { Parts } from "./parts.ts";
 import { type Applied, generationOf } from "./record.ts";
-import { cgroupsPath } from "./spec.ts";
 import { deleteTask, forgetSandbox, logFile } from "./task.ts";
 
 /**
@@ -18,7 +17,7 @@ export async function remove(parts: Parts, id: string): Promise<void> {
     parts.volumes.release(id),
     forgetSandbox(parts, id),
     parts.containerd.leases.release(id),
-    removeCgroup(parts.cgroups, cgroupsPath(parts, id)),
+    removeCgroups(parts, id),
   ]);
   await parts.rootfs.remove(id);
   await parts.records.delete(id);

@@ -3,7 +3,6 @@ import { type ContainerSpec, hostname } from "../api/index.ts";
 import type { RuntimeHandler } from "../config.ts";
 import { packRuntimeOptions, type Mount } from "../containerd/index.ts";
 import type { Attachment } from "../network/index.ts";
-import { hostDevices } from "../node/index.ts";
 import {
   buildSpec,
   envList,
@@ -13,6 +12,9 @@ import {
   resolveUser,
   SpecError,
 } from "../oci/index.ts";
+import { cgroupsPath } from "./cgroup.ts";
+import { defaultAppArmor, localhostSeccomp } from "./confinement.ts";
+import { wishedDevices } from "./devices.ts";
 import type { Parts } from "./parts.ts";
 import type { NewRecord } from "./records.ts";
 import type { Source, Start } from "./start.ts";
@@ -32,11 +34,6 @@ export function runtimeHandler(parts: Pick<Parts, "runtimes">, spec: ContainerSp
     throw new SpecError("spec.runtime", `"${name}" is no runtime of this node: it has ${known}`);
   }
   return handler;
-}
-
-/** The cgroup of a container, as in the runtime spec's `cgroupsPath`. */
-export function cgroupsPath(parts: Pick<Parts, "cgroupRoot">, id: string): string {
-  return `${parts.cgroupRoot.replace(/\/$/, "")}/${id}`;
 }
 
 /** What the start has acquired for the container, for the runtime to find. */
@@ -59,10 +56,11 @@ export async function specFor(
 ): Promise<Pick<NewRecord, "spec" | "runtime">> {
   const { namespace, name, uid, spec } = applied;
   const handler = runtimeHandler(parts, spec);
-  const privileged = spec.securityContext?.privileged === true;
-  const [user, devices] = await Promise.all([
+  const [user, devices, seccomp, apparmorProfile] = await Promise.all([
     userOf(parts, spec, source.image, acquired.rootfs),
-    privileged ? hostDevices() : [],
+    wishedDevices(spec),
+    localhostSeccomp(parts, spec),
+    defaultAppArmor(parts, spec),
   ]);
   const built = buildSpec({
     container: { namespace, name, uid, spec },
@@ -72,11 +70,15 @@ export async function specFor(
     mounts: acquired.mounts,
     hostname: hostname(applied),
     netns: acquired.network?.netns,
-    cgroupsPath: cgroupsPath(parts, id),
-    hostDevices: devices,
-    node: parts.facts,
+    cgroupsPath: cgroupsPath(parts, id, spec),
+    ...devices,
+    ...(seccomp === undefined ? {} : { localhostSeccomp: seccomp }),
+    node: { ...parts.facts, ...(apparmorProfile === undefined ? {} : { apparmorProfile }) },
   });
-  return { spec: built, runtime: { name: handler.type, options: packRuntimeOptions(handler.options) } };
+  // Only a runtime that is given options needs to know what containerd.runc.v1.Options are.
+  const hasOptions = Object.keys(handler.options).length > 0;
+  const options = hasOptions ? { options: packRuntimeOptions(handler.options) } : {};
+  return { spec: built, runtime: { name: handler.type, ...options } };
 }
 
 /** The user, looked up in the image's own files. */

@@ -5,6 +5,9 @@
 import { isAlreadyExists } from "../containerd/index.ts";
 import type { Attachment } from "../network/index.ts";
 import type { OciImageConfig, OciMount } from "../oci/index.ts";
+import { removeCgroups } from "./cgroup.ts";
+import { defaultAppArmor } from "./confinement.ts";
+import { renewDevices } from "./devices.ts";
 import { at, bothOf } from "./failure.ts";
 import type { Parts } from "./parts.ts";
 import { type Applied, NEVER_RUN, type Record, type RunState } from "./record.ts";
@@ -67,6 +70,7 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
   const mounts = [...storage.volumes, ...files];
 
   const state = afterStart(wish, network);
+  await at("spec", () => renewForNode(parts, wish));
   const record =
     wish.record === undefined
       ? await createRecord(parts, wish, state, { ...storage, mounts, network }, undo)
@@ -149,8 +153,17 @@ async function createRecord(
   const { spec, runtime } = await at("spec", () => specFor(parts, wish, source, made));
   const record = { id: wish.id, applied: wish.applied, state };
   undo.defer(() => parts.records.delete(wish.id));
+  // The runtime takes back the container's own, but not the parents it made for it.
+  undo.defer(() => removeCgroups(parts, wish.id));
   await at("create", () => parts.records.create({ ...record, spec, runtime }));
   return record;
+}
+
+/** What a container that is started again needs of the node, and may have changed there since its runtime spec was written. */
+async function renewForNode(parts: Parts, { record }: Start): Promise<void> {
+  if (record === undefined) return;
+  await defaultAppArmor(parts, record.applied.spec);
+  await renewDevices(parts, record);
 }
 
 /** What a start again will have changed must be known before its task runs, or a crash in between would count it twice. */

@@ -1,8 +1,15 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { cgroupDirectories, oomKillCount, removeCgroup, v1Hierarchies } from "./cgroups.ts";
+import {
+  cgroupDirectories,
+  findCgroups,
+  oomKillCount,
+  removeCgroup,
+  removeEmptyCgroups,
+  v1Hierarchies,
+} from "./cgroups.ts";
 import { parseMountinfo } from "./mounts.ts";
 
 const HYBRID = `32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
@@ -60,5 +67,26 @@ describe("oomKillCount", () => {
     await removeCgroup(v2(), "/berth/id");
     await removeCgroup(v2(), "/berth/id");
     await expect(rm(join(root, "berth/id"))).rejects.toMatchObject({ code: "ENOENT" });
+  });
+
+  it("removes parents as far as they are empty, and never the root", async () => {
+    for (const path of ["a/b/id", "a/c"]) await mkdir(join(root, "berth", path), { recursive: true });
+    await removeCgroup(v2(), "/berth/a/b/id");
+    await removeEmptyCgroups(v2(), "/berth/a/b/id", "/berth");
+    await expect(readdir(join(root, "berth/a"))).resolves.toEqual(["c"]);
+    await removeCgroup(v2(), "/berth/id");
+    await removeEmptyCgroups(v2(), "/berth/a/c/gone", "/berth/");
+    await expect(readdir(join(root, "berth"))).resolves.toEqual([]);
+    // An id right below the root, and a path below another root, have no parents to remove.
+    await removeEmptyCgroups(v2(), "/berth/id", "/berth");
+    await removeEmptyCgroups(v2(), "/berth/id", "/other");
+    await expect(readdir(root)).resolves.toEqual(["berth"]);
+  });
+
+  it("finds a cgroup by its name, but not inside a leaf", async () => {
+    for (const path of ["a/b/id", "leaf/id"]) await mkdir(join(root, "berth", path), { recursive: true });
+    const found = await findCgroups(v2(), "/berth", "id", (name) => name === "leaf");
+    expect(found.sort()).toEqual(["/berth/a/b/id", "/berth/id"]);
+    await expect(findCgroups(v2(), "/none", "id", () => false)).resolves.toEqual([]);
   });
 });

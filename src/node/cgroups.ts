@@ -1,6 +1,6 @@
 // Control groups of a container, by the path in its OCI spec (`linux.cgroupsPath`), on hosts with v1, hybrid and v2.
 import { readFile, readdir, rmdir, stat, statfs } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { errorCode, orMissing } from "./errno.ts";
 import { listMounts } from "./mounts.ts";
 import type { Mount } from "./mounts.ts";
@@ -79,6 +79,45 @@ async function isThere(path: string): Promise<boolean> {
  */
 export async function removeCgroup(cgroups: Cgroups, cgroupsPath: string): Promise<void> {
   for (const directory of cgroupDirectories(cgroups, cgroupsPath)) await removeTree(directory);
+}
+
+/** Removes the cgroups above a path, the nearest first, as long as they are empty, but not `root` nor what is above it. */
+export async function removeEmptyCgroups(cgroups: Cgroups, cgroupsPath: string, root: string): Promise<void> {
+  for (const { mountPoint } of cgroups.hierarchies) {
+    const top = join(mountPoint, join("/", root), "/");
+    let directory = dirname(join(mountPoint, join("/", cgroupsPath)));
+    while (directory.startsWith(top) && (await removeEmpty(directory))) directory = dirname(directory);
+  }
+}
+
+async function removeEmpty(directory: string): Promise<boolean> {
+  try {
+    await rmdir(directory);
+  } catch (error) {
+    const code = errorCode(error) ?? "";
+    if (["EBUSY", "ENOTEMPTY"].includes(code)) return false;
+    if (code !== "ENOENT") throw error;
+  }
+  return true;
+}
+
+/** The paths below `root` at which a cgroup of this name is. `isLeaf` says, by its name, below which nothing is to be found. */
+export async function findCgroups(
+  cgroups: Cgroups,
+  root: string,
+  name: string,
+  isLeaf: (name: string) => boolean,
+): Promise<string[]> {
+  const found = new Set<string>();
+  const look = async (mountPoint: string, path: string): Promise<void> => {
+    const entries = (await orMissing(readdir(join(mountPoint, path), { withFileTypes: true }))) ?? [];
+    for (const entry of entries) {
+      if (entry.name === name) found.add(join(path, name));
+      else if (entry.isDirectory() && !isLeaf(entry.name)) await look(mountPoint, join(path, entry.name));
+    }
+  };
+  for (const { mountPoint } of cgroups.hierarchies) await look(mountPoint, join("/", root));
+  return [...found];
 }
 
 // The files of a cgroup go with its directory; they can't be removed, so a recursive rm would fail.

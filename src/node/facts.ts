@@ -81,12 +81,28 @@ export function parseKernelRelease(text: string): NodeFacts["kernel"] {
 }
 
 /** The node's device files, which a privileged container gets; asked anew each time, since devices come and go. */
-export async function hostDevices(directory = "/dev"): Promise<HostDevice[]> {
+export async function hostDevices(): Promise<HostDevice[]> {
+  return devicesBelow("/dev", NOT_FROM_HOST);
+}
+
+/**
+ * The device at a path (symlinks followed) or, when it is a directory, the devices at any depth below it: none when
+ * nothing at the path is one.
+ *
+ * @throws what stat(2) says
+ */
+export async function devicesAt(path: string): Promise<HostDevice[]> {
+  const device = await deviceAt(path);
+  if (device !== undefined) return [device];
+  return (await stat(path)).isDirectory() ? devicesBelow(path) : [];
+}
+
+async function devicesBelow(directory: string, except: ReadonlySet<string> = new Set()): Promise<HostDevice[]> {
   const found: HostDevice[] = [];
   for (const entry of (await orMissing(readdir(directory, { withFileTypes: true }))) ?? []) {
-    if (NOT_FROM_HOST.has(entry.name)) continue;
+    if (except.has(entry.name)) continue;
     const path = join(directory, entry.name);
-    if (entry.isDirectory()) found.push(...(await hostDevices(path)));
+    if (entry.isDirectory()) found.push(...(await devicesBelow(path, except)));
     else if (entry.isBlockDevice() || entry.isCharacterDevice()) {
       const device = await orMissing(deviceAt(path));
       if (device !== undefined) found.push(device);

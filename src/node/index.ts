@@ -1,8 +1,16 @@
 // The host's side: commands, mounts, cgroups, safe paths and what there is to know of the node.
-export { cgroupDirectories, detectCgroups, oomKillCount, removeCgroup } from "./cgroups.ts";
+export { loadAppArmorProfile } from "./apparmor.ts";
+export {
+  cgroupDirectories,
+  detectCgroups,
+  findCgroups,
+  oomKillCount,
+  removeCgroup,
+  removeEmptyCgroups,
+} from "./cgroups.ts";
 export type { Cgroups } from "./cgroups.ts";
 export { errorCode, orMissing } from "./errno.ts";
-export { deviceAt, deviceNumbers, hostDevices, nodeFacts } from "./facts.ts";
+export { deviceAt, deviceNumbers, devicesAt, hostDevices, nodeFacts } from "./facts.ts";
 export type { HostDevice, NodeFacts } from "./facts.ts";
 export { isMounted, listMounts, mount, mountsBelow, unmount, unmountBelow } from "./mounts.ts";
 export type { Mount, MountRequest } from "./mounts.ts";

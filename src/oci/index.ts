@@ -1,9 +1,12 @@
 /** The OCI runtime spec: what a Container means to a runtime, in pure functions. */
 export type { OciImageConfig } from "../containerd/index.ts";
+export { APPARMOR_NAME, APPARMOR_PROFILE } from "./apparmor.ts";
 export { nextDelay, shouldRestart } from "./backoff.ts";
 export type { RestartQuestion } from "./backoff.ts";
+export { capabilitySet } from "./capabilities.ts";
 export { commandLine, expandEnv } from "./command.ts";
-export type { ContainerDevice } from "./devices.ts";
+export { deviceList } from "./devices.ts";
+export type { ContainerDevice, DeviceWish } from "./devices.ts";
 export { envList, envSources, processEnv, resolveEnv } from "./env.ts";
 export type { EnvLookups, EnvSource, EnvSourceKind, MissingEnvSource, ResolvedEnv } from "./env.ts";
 export { SpecError } from "./errors.ts";
@@ -11,6 +14,7 @@ export { endReason, signalName, signalNumber, stopSignal, UNKNOWN_EXIT_STATUS } 
 export type { EndReason } from "./exit.ts";
 export { linuxResources, updatedResources } from "./resources.ts";
 export type { ResourceFacts } from "./resources.ts";
+export { readSeccomp } from "./seccomp-file.ts";
 export { defaultSeccomp } from "./seccomp.ts";
 export { buildSpec } from "./spec.ts";
 export type { SpecFacts, SpecInput } from "./spec.ts";

@@ -74,7 +74,11 @@ const PARTS: readonly Rule[] = [
     pattern: /oom_score_adj|final child's pid/,
     fault: fault("RuntimeError", "a spec.oomScoreAdj below the runtime's own needs CAP_SYS_RESOURCE on the node"),
   },
-  { pattern: /cgroup|apparmor|selinux|seccomp|session key|keyring|hook|pidfd/, fault: RUNTIME_BROKEN },
+  {
+    pattern: /apparmor/,
+    fault: fault("RuntimeError", "load the profile that spec.securityContext.appArmorProfile names on the node"),
+  },
+  { pattern: /cgroup|selinux|seccomp|session key|keyring|hook|pidfd/, fault: RUNTIME_BROKEN },
 ];
 
 /** Docker's texts, in Docker's order. */

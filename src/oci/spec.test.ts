@@ -75,6 +75,27 @@ const FULL_INPUT: Partial<SpecInput> = {
   devices: [{ path: "/dev/fs", device: DEVICE, permissions: "rw" }],
 };
 
+/** A container that shares what it can with the node. */
+const SHARING: Partial<ContainerSpec> = {
+  network: { mode: "Host" },
+  hostPID: true,
+  hostIPC: true,
+  oomScoreAdj: -500,
+  cgroupParent: "batch",
+  pidsLimit: -1,
+  resources: { limits: { memory: "64Mi" } },
+  securityContext: {
+    procMount: "Unmasked",
+    seccompProfile: { type: "Localhost", localhostProfile: "log.json" },
+    capabilities: { drop: ["ALL"], add: ["SYS_PTRACE"] },
+  },
+};
+const DISKS: SpecInput["devices"] = [0, 1].map((minor) => ({
+  path: `/disks/${minor}`,
+  device: { path: `/dev/disks/${minor}`, type: "b", major: 8, minor, fileMode: 0o660, uid: 0, gid: 6 },
+  permissions: "r",
+}));
+
 describe("buildSpec writes", () => {
   it("a container without wishes as Docker does, on cgroup v1", () => {
     expect(asRead(built())).toEqual(golden("default-v1"));
@@ -83,6 +104,19 @@ describe("buildSpec writes", () => {
   it("a container with all wishes, on cgroup v2", () => {
     const node = { ...NODE, cgroupVersion: 2, swapLimit: true, possibleCPUs: 2 } as const;
     expect(asRead(built(FULL, { ...FULL_INPUT, node }))).toEqual(golden("full-v2"));
+  });
+
+  it("a container that shares what can be shared with the node, on cgroup v2", () => {
+    const node = {
+      ...NODE,
+      cgroupVersion: 2,
+      swapLimit: true,
+      apparmor: true,
+      apparmorProfile: "berth-default",
+    } as const;
+    const localhostSeccomp = { defaultAction: "SCMP_ACT_LOG", architectures: [], syscalls: [] };
+    const input = { netns: undefined, cgroupsPath: "/berth/batch/u-1-1", localhostSeccomp, devices: DISKS, node };
+    expect(asRead(built(SHARING, input))).toEqual(golden("sharing-v2"));
   });
 
   it("a privileged container", () => {
@@ -147,8 +181,10 @@ describe("confinement", () => {
     expect(profile({ seccompProfile: { type: "Localhost", localhostProfile: "p" } }).linux.seccomp).toBe(
       localhostSeccomp,
     );
-    expect(() => built({ securityContext: { seccompProfile: { type: "Localhost", localhostProfile: "p" } } })).toThrow(
-      'spec.securityContext.seccompProfile.localhostProfile: there is no profile "p"',
+    const localhost = { seccompProfile: { type: "Localhost", localhostProfile: "p" }, privileged: true } as const;
+    expect(profile(localhost).linux.seccomp).toBe(localhostSeccomp);
+    expect(() => profile(localhost, { seccomp: false })).toThrow(
+      "spec.securityContext.seccompProfile.type: this node's kernel has no seccomp",
     );
   });
 

@@ -2,10 +2,10 @@
 import { posix } from "node:path";
 import { type ContainerSpec, parseQuantity } from "../api/index.ts";
 import type { OciImageConfig } from "../containerd/index.ts";
-import type { HostDevice, NodeFacts } from "../node/index.ts";
+import type { NodeFacts } from "../node/index.ts";
 import { capabilitySet } from "./capabilities.ts";
 import { commandLine } from "./command.ts";
-import { type ContainerDevice, deviceList } from "./devices.ts";
+import { deviceList, type DeviceWish } from "./devices.ts";
 import { processEnv, variablesOf } from "./env.ts";
 import { SpecError } from "./errors.ts";
 import { DEFAULT_SHM_BYTES, mountList, rootfsPropagation } from "./mounts.ts";
@@ -25,7 +25,7 @@ export type SpecFacts = NodeFacts & {
   readonly apparmorProfile?: string;
 };
 
-export interface SpecInput {
+export interface SpecInput extends Partial<DeviceWish> {
   readonly container: {
     readonly namespace: string;
     readonly name: string;
@@ -44,11 +44,7 @@ export interface SpecInput {
   /** Path of the network namespace to join; the node's own when absent. */
   readonly netns?: string | undefined;
   readonly cgroupsPath: string;
-  /** The devices of `spec.devices`. */
-  readonly devices?: readonly ContainerDevice[];
-  /** All devices of the node; needed for a privileged container only. */
-  readonly hostDevices?: readonly HostDevice[];
-  /** The filter that `seccompProfile.type: Localhost` names. */
+  /** The filter that `seccompProfile.type: Localhost` names; it holds for a privileged container, too (Docker's rule). */
   readonly localhostSeccomp?: OciSeccomp;
   readonly node: SpecFacts;
 }
@@ -185,15 +181,14 @@ function shmBytes(quantity: string | number): number {
 function seccompOf(input: SpecInput, security: SecurityContext, capabilities: string[]): OciSeccomp | undefined {
   const { node, localhostSeccomp } = input;
   const type = security.seccompProfile?.type ?? "RuntimeDefault";
-  if (security.privileged === true || type === "Unconfined") return undefined;
   if (type === "Localhost") {
-    if (localhostSeccomp !== undefined) return localhostSeccomp;
-    const name = security.seccompProfile?.localhostProfile ?? "";
+    if (node.seccomp) return localhostSeccomp;
     throw new SpecError(
-      "spec.securityContext.seccompProfile.localhostProfile",
-      `there is no profile "${name}" on this node`,
+      "spec.securityContext.seccompProfile.type",
+      "this node's kernel has no seccomp: use RuntimeDefault or Unconfined",
     );
   }
+  if (security.privileged === true || type === "Unconfined") return undefined;
   return node.seccomp
     ? defaultSeccomp({ capabilities, architecture: node.architecture, kernel: node.kernel })
     : undefined;

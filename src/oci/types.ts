@@ -96,6 +96,7 @@ export interface OciSeccomp {
   defaultAction: string;
   defaultErrnoRet?: number;
   architectures: string[];
+  flags?: string[];
   syscalls: OciSyscall[];
 }
 

@@ -1,0 +1,52 @@
+/** A container's cgroup: where it lies, and how it goes. */
+import { posix } from "node:path";
+import { isNotFound } from "../containerd/index.ts";
+import { findCgroups, removeCgroup, removeEmptyCgroups } from "../node/index.ts";
+import { SpecError } from "../oci/index.ts";
+import type { Parts } from "./parts.ts";
+import { type Applied, generationOf } from "./record.ts";
+
+const isContainer = (name: string): boolean => generationOf(name) > 0;
+
+/**
+ * Where the cgroup of a container to be made will lie, as in the runtime spec's `cgroupsPath`.
+ * @throws SpecError for a `cgroupParent` that is not below the agent's own root, or is another container's cgroup
+ */
+export function cgroupsPath({ cgroupRoot }: Pick<Parts, "cgroupRoot">, id: string, spec: Applied["spec"]): string {
+  const parent = spec.cgroupParent ?? "";
+  const names = parent.split("/");
+  if (names.includes("..") || parent.startsWith("/")) {
+    throw new SpecError("spec.cgroupParent", `"${parent}" must be a relative path without '..'`);
+  }
+  if (names.some(isContainer)) {
+    throw new SpecError("spec.cgroupParent", `"${parent}" is the cgroup of a container: name one of its own`);
+  }
+  return posix.join(cgroupRoot, parent, id);
+}
+
+/**
+ * Where the cgroup of a container with a record lies. The runtime spec says it: the agent may have been started with
+ * another root since, and the spec applied may be a newer one.
+ */
+export async function recordedCgroup(parts: Parts, id: string): Promise<string> {
+  return (await parts.records.spec(id)).linux.cgroupsPath;
+}
+
+/** Removes what is left of a container's cgroup, and the `cgroupParent` that it was the last one in. */
+export async function removeCgroups(parts: Parts, id: string): Promise<void> {
+  const { cgroups, cgroupRoot } = parts;
+  for (const path of await cgroupsOf(parts, id)) {
+    await removeCgroup(cgroups, path);
+    await removeEmptyCgroups(cgroups, path, cgroupRoot);
+  }
+}
+
+async function cgroupsOf(parts: Parts, id: string): Promise<string[]> {
+  try {
+    return [await recordedCgroup(parts, id)];
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    // No record: a failed undo has left it.
+    return findCgroups(parts.cgroups, parts.cgroupRoot, id, isContainer);
+  }
+}
