@@ -80,6 +80,12 @@ export function parseKernelRelease(text: string): NodeFacts["kernel"] {
   return { release: text, major: major ?? 0, minor: minor ?? 0 };
 }
 
+/** Whether the kernel that runs is of this version or a later one. */
+export function kernelAtLeast(major: number, minor: number): boolean {
+  const kernel = parseKernelRelease(release());
+  return kernel.major > major || (kernel.major === major && kernel.minor >= minor);
+}
+
 /** The node's device files, which a privileged container gets; asked anew each time, since devices come and go. */
 export async function hostDevices(): Promise<HostDevice[]> {
   return devicesBelow("/dev", NOT_FROM_HOST);

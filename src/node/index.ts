@@ -1,5 +1,6 @@
 // The host's side: commands, mounts, cgroups, safe paths and what there is to know of the node.
 export { loadAppArmorProfile } from "./apparmor.ts";
+export { BeneathError, openBeneath, pathOf } from "./beneath.ts";
 export {
   cgroupDirectories,
   detectCgroups,
@@ -10,9 +11,9 @@ export {
 } from "./cgroups.ts";
 export type { Cgroups } from "./cgroups.ts";
 export { errorCode, orMissing } from "./errno.ts";
-export { deviceAt, deviceNumbers, devicesAt, hostDevices, nodeFacts } from "./facts.ts";
+export { deviceAt, deviceNumbers, devicesAt, hostDevices, kernelAtLeast, nodeFacts } from "./facts.ts";
 export type { HostDevice, NodeFacts } from "./facts.ts";
-export { isMounted, listMounts, mount, mountsBelow, unmount, unmountBelow } from "./mounts.ts";
+export { isMounted, listMounts, mount, mountOf, mountsBelow, unmount, unmountBelow } from "./mounts.ts";
 export type { Mount, MountRequest } from "./mounts.ts";
 export { components, makeDirectories, resolveBelow } from "./paths.ts";
 export { CommandError, isCommandMissing, run } from "./run.ts";

@@ -11,6 +11,7 @@ describe("parseMountinfo", () => {
         device: "98:0",
         fsType: "ext3",
         source: "/dev/root",
+        propagation: ["shared", "slave"],
         options: ["rw", "noatime"],
         superOptions: ["rw", "errors=continue"],
       },

@@ -10,6 +10,8 @@ export type Mount = {
   device: string;
   fsType: string;
   source: string;
+  /** Whether mounts made below it later are seen elsewhere (`shared`), or those made elsewhere are seen here (`slave`), or both. */
+  propagation: ("shared" | "slave")[];
   /** Options of this mount, then those of its filesystem. */
   options: string[];
   superOptions: string[];
@@ -28,7 +30,7 @@ export type MountRequest = {
 export function parseMountinfo(text: string): Mount[] {
   return text.split("\n").flatMap((line) => {
     const [before, after] = line.split(" - ", 2);
-    const [, , device, root, mountPoint, options] = before?.split(" ") ?? [];
+    const [, , device, root, mountPoint, options, ...tags] = before?.split(" ") ?? [];
     const [fsType, source, superOptions] = after?.split(" ") ?? [];
     if (device === undefined || root === undefined || mountPoint === undefined || fsType === undefined) return [];
     return {
@@ -37,6 +39,10 @@ export function parseMountinfo(text: string): Mount[] {
       device,
       fsType,
       source: unescapeOctal(source ?? ""),
+      propagation: [
+        ...(tags.some((tag) => tag.startsWith("shared:")) ? (["shared"] as const) : []),
+        ...(tags.some((tag) => tag.startsWith("master:")) ? (["slave"] as const) : []),
+      ],
       options: options?.split(",") ?? [],
       superOptions: superOptions?.split(",") ?? [],
     };
@@ -53,6 +59,18 @@ export async function isMounted(path: string): Promise<boolean> {
   return (await listMounts()).some((mount) => mount.mountPoint === path);
 }
 
+/** The mount that a path (absolute, without symlinks) lies on. */
+export async function mountOf(path: string): Promise<Mount | undefined> {
+  const over = (await listMounts()).filter(
+    ({ mountPoint }) => path === mountPoint || path.startsWith(mountPoint === "/" ? "/" : `${mountPoint}/`),
+  );
+  // Of two on one path the later one is seen.
+  return over.reduce<Mount | undefined>(
+    (best, each) => (best === undefined || each.mountPoint.length >= best.mountPoint.length ? each : best),
+    undefined,
+  );
+}
+
 /** The mounts at and below a directory, last mounted first: the order in which they can be removed. */
 export async function mountsBelow(directory: string): Promise<Mount[]> {
   const below = directory === "/" ? "/" : `${directory}/`;
@@ -61,7 +79,7 @@ export async function mountsBelow(directory: string): Promise<Mount[]> {
 }
 
 /**
- * Mounts a filesystem. The target must exist.
+ * Mounts a filesystem. The target must exist; neither path is resolved before the kernel does.
  *
  * @throws CommandError
  */
@@ -70,7 +88,7 @@ export async function mount(request: MountRequest): Promise<void> {
   const args = ["-t", request.type, ...(options.length > 0 ? ["-o", options.join(",")] : [])];
   await run(
     "mount",
-    [...args, "--", request.source, request.target],
+    ["--no-canonicalize", ...args, "--", request.source, request.target],
     request.cwd === undefined ? {} : { cwd: request.cwd },
   );
 }
@@ -91,9 +109,18 @@ export async function unmount(path: string): Promise<void> {
   }
 }
 
-/** Removes every mount at and below a directory. */
+/**
+ * Removes every mount at and below a directory, and nothing anywhere else: a shared one is made private first, or what is
+ * unmounted below it would be unmounted below its peers, too.
+ *
+ * @throws CommandError
+ */
 export async function unmountBelow(directory: string): Promise<void> {
-  for (const mount of await mountsBelow(directory)) await unmount(mount.mountPoint);
+  const mounts = await mountsBelow(directory);
+  for (const { mountPoint, propagation } of mounts) {
+    if (propagation.length > 0) await run("mount", ["--no-canonicalize", "--make-private", "--", mountPoint]);
+  }
+  for (const { mountPoint } of mounts) await unmount(mountPoint);
 }
 
 // The kernel writes space, tab, newline and backslash as three octal digits.
