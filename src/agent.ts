@@ -134,6 +134,7 @@ export class Agent {
     clearTimeout(this.#again);
     this.#parts.pulls.close();
     this.#parts.references.close();
+    this.#parts.fileUpdates.close();
     this.#parts.logs.close();
     await Promise.all([this.#lease.stop(), this.#containers.stop(), this.#queue.close(CLOSE_BOUND_MS)]);
     await this.#events.flush(FLUSH_BOUND_MS);

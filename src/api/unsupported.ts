@@ -23,12 +23,7 @@ const NOT_YET: readonly Row[] = [
   { path: "network.name" },
   { path: "network.ipAddress" },
   { path: "network.macAddress" },
-  { path: "volumes[].configMap" },
-  { path: "volumes[].secret" },
-  { path: "volumes[].volume" },
   { path: "volumes[].emptyDir.sizeLimit", when: ({ medium }) => medium !== "Memory" },
-  { path: "volumeMounts[].subPath" },
-  { path: "volumeMounts[].mountPropagation", except: ["None"] },
 ];
 
 /** Every field of the spec that asks for something this version does not do yet, so that nothing is silently ignored. */

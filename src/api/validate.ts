@@ -7,6 +7,7 @@ import { asNode, isFields, type SchemaNode } from "./schema/node.ts";
 import { container, containerCheckpoint } from "./schema/objects.ts";
 import { containerSpec } from "./schema/spec.ts";
 import type { ContainerSpec, FieldError, Resources } from "./types.ts";
+import { filePaths, mountPaths } from "./volume-paths.ts";
 
 const SCHEMAS: ReadonlyMap<string, SchemaNode> = new Map([
   ["Container", asNode(container)],
@@ -28,7 +29,13 @@ export function validate(object: unknown): FieldError[] {
   if (structure.length > 0) return structure;
   const complete = fill(schema, rest);
   const spec = isFields(complete) ? complete["spec"] : undefined;
-  return [...broken(schema, complete, ""), ...limitsBelowRequests(spec as Pick<ContainerSpec, "resources">)];
+  const { resources, volumes, volumeMounts } = spec as ContainerSpec;
+  return [
+    ...broken(schema, complete, ""),
+    ...limitsBelowRequests(resources),
+    ...mountPaths(volumeMounts),
+    ...filePaths(volumes),
+  ];
 }
 
 /**
@@ -40,7 +47,7 @@ export function validateUpdate(before: ContainerSpec, after: ContainerSpec): Fie
 }
 
 /** Limits must not be below requests (core/v1's rule); CEL can't compare quantities before Kubernetes 1.29. */
-function limitsBelowRequests({ resources = {} }: { resources?: Resources }): FieldError[] {
+function limitsBelowRequests(resources: Resources = {}): FieldError[] {
   return (["cpu", "memory"] as const).flatMap((name) => {
     const [request, limit] = [resources.requests?.[name], resources.limits?.[name]];
     if (request === undefined || limit === undefined || parseQuantity(request) <= parseQuantity(limit)) return [];

@@ -24,6 +24,8 @@ export type { ListWatchOptions, ListWatchTiming } from "./list-watch.ts";
 export { patchFor } from "./merge-patch.ts";
 export { NodeLease } from "./node-lease.ts";
 export type { NodeLeaseOptions } from "./node-lease.ts";
+export { ObjectFollower } from "./object-follower.ts";
+export type { FollowedObject, ObjectFollowerOptions } from "./object-follower.ts";
 export { keyOf, parseKey } from "./object.ts";
 export type { KubeMeta, KubeObject } from "./object.ts";
 export * from "./paths.ts";

@@ -13,6 +13,7 @@ import type { Waiting } from "./status.ts";
 import { kill, pause, rest, resume, stop } from "./stop.ts";
 import { deleteTask } from "./task.ts";
 import { update } from "./update.ts";
+import { refreshFiles, resolveFiles } from "./volume-files.ts";
 
 /** A step with what it is for. */
 export interface Action {
@@ -62,6 +63,8 @@ async function create(parts: Parts, key: string, object: Container, desired: Pre
   const id = containerID(object);
   const environment = await resolveEnvironment(parts, key, object, spec);
   if ("reason" in environment) return environment;
+  const volumes = await resolveFiles(parts, key, object.metadata, spec);
+  if ("reason" in volumes) return volumes;
   const image = await ensureImage(parts, { key, token: id, object: object.metadata, spec });
   if ("reason" in image) return image;
   const applied: Applied = { namespace, name, uid, generation, spec, image: appliedImage(image) };
@@ -69,6 +72,7 @@ async function create(parts: Parts, key: string, object: Container, desired: Pre
     id,
     applied,
     source: { image: image.config, env: environment.env },
+    files: volumes.files,
     counts: false,
     ...restartedAt(desired),
   });
@@ -93,7 +97,10 @@ async function startAgain(
       return undefined;
     }
   }
-  await start(parts, { id: record.id, applied, record, counts: step.counts, ...restartedAt(desired) });
+  const volumes = await refreshFiles(parts, key, record);
+  if ("reason" in volumes) return volumes;
+  const { files } = volumes;
+  await start(parts, { id: record.id, applied, record, files, counts: step.counts, ...restartedAt(desired) });
   parts.announce(applied, "Normal", "Started", `Started container ${record.id} again`);
   return undefined;
 }

@@ -12,6 +12,7 @@ import { LogRotation } from "../telemetry/index.ts";
 import { Pulls } from "./pulls.ts";
 import type { Applied } from "./record.ts";
 import { Records } from "./records.ts";
+import { FileUpdates } from "./volume-files.ts";
 
 /** Writes an Event; never fails, never waits. */
 export type Announce = (
@@ -35,6 +36,7 @@ export interface Parts {
   readonly logs: LogRotation;
   readonly pulls: Pulls;
   readonly references: ReferenceWatcher;
+  readonly fileUpdates: FileUpdates;
   /** Writes an Event on the object that a container was made for. */
   readonly announce: Announce;
   readonly facts: NodeFacts;
@@ -74,6 +76,7 @@ export function makeParts(settings: NodeSettings): Parts {
       ...(replaces === undefined ? {} : { replaces }),
     });
   };
+  const volumes = new Volumes({ stateDir, dataDir });
   return {
     nodeName: config.nodeName,
     api,
@@ -81,10 +84,11 @@ export function makeParts(settings: NodeSettings): Parts {
     records: new Records(containerd),
     network: new Network({ ...config, logger }),
     rootfs: new RootFilesystem({ containerd, stateDir }),
-    volumes: new Volumes({ stateDir, dataDir }),
+    volumes,
     logs: new LogRotation({ logger }),
     pulls: new Pulls({ source: containerd, hostsDir: config.registryHostsDir, onSettled: requeue, announce, logger }),
     references: new ReferenceWatcher({ api, onAppear: requeue, logger }),
+    fileUpdates: new FileUpdates({ api, volumes, onChange: requeue, logger }),
     announce,
     facts: facts.node,
     cgroups: facts.cgroups,

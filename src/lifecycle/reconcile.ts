@@ -133,6 +133,7 @@ async function withObject(r: Reconcile, key: string, object: Container): Promise
       ...(refusal === undefined ? {} : { refusal }),
     }),
   );
+  await parts.fileUpdates.keep(key, current, desired);
 }
 
 function wishOf(object: Container, refused: boolean, verdict: Verdict | undefined): Desired {
@@ -229,6 +230,7 @@ function stopWaiting(parts: Parts, key: string): void {
 
 async function forget({ parts, statuses }: Reconcile, key: string): Promise<void> {
   stopWaiting(parts, key);
+  parts.fileUpdates.forget(key);
   statuses.forget(key);
   await removeLogs(parts, parseKey(key));
 }

@@ -3,6 +3,7 @@ import { type ContainerSpec, hostname } from "../api/index.ts";
 import type { RuntimeHandler } from "../config.ts";
 import { packRuntimeOptions, type Mount } from "../containerd/index.ts";
 import type { Attachment } from "../network/index.ts";
+import { kernelAtLeast } from "../node/index.ts";
 import {
   buildSpec,
   envList,
@@ -34,6 +35,14 @@ export function runtimeHandler(parts: Pick<Parts, "runtimes">, spec: ContainerSp
     throw new SpecError("spec.runtime", `"${name}" is no runtime of this node: it has ${known}`);
   }
   return handler;
+}
+
+/**
+ * Whether a runtime makes read-only mounts recursively so. Linux can since 5.12, runc since 1.1; other shims may refuse the
+ * option.
+ */
+export function hasRecursiveReadOnly(handler: RuntimeHandler): boolean {
+  return handler.type === "io.containerd.runc.v2" && kernelAtLeast(5, 12);
 }
 
 /** What the start has acquired for the container, for the runtime to find. */

@@ -11,9 +11,10 @@ import { renewDevices } from "./devices.ts";
 import { at, bothOf } from "./failure.ts";
 import type { Parts } from "./parts.ts";
 import { type Applied, NEVER_RUN, type Record, type RunState } from "./record.ts";
-import { runtimeHandler, specFor } from "./spec.ts";
+import { hasRecursiveReadOnly, runtimeHandler, specFor } from "./spec.ts";
 import { createTask, forgetSandbox, rememberSandbox, startTask } from "./task.ts";
 import { Undo } from "./undo.ts";
+import type { VolumeFiles } from "./volume-files.ts";
 
 /** A container to start: for the first time, or again on its record. */
 export interface Start {
@@ -23,6 +24,8 @@ export interface Start {
   readonly record?: Record;
   /** What a container that has no record yet is made from. */
   readonly source?: Source;
+  /** The content of the configMap and secret volumes that have none yet. */
+  readonly files?: VolumeFiles;
   /** The annotation's value that this start acts on. */
   readonly restartedAt?: string;
   /** Whether this start counts as a restart. */
@@ -114,7 +117,12 @@ async function prepareStorage(parts: Parts, wish: Start, undo: Undo): Promise<St
   if (record === undefined) undo.defer(() => parts.rootfs.remove(id));
   const rootfs = record === undefined ? await createRootfs(parts, wish) : await parts.rootfs.mounts(id);
   if (record === undefined) undo.defer(() => parts.volumes.release(id));
-  const volumes = await parts.volumes.prepare(id, applied, rootfs);
+  const volumes = await parts.volumes.prepare(id, applied, {
+    rootfs,
+    isNew: record === undefined,
+    recursiveReadOnly: hasRecursiveReadOnly(runtimeHandler(parts, applied.spec)),
+    ...(wish.files === undefined ? {} : { files: wish.files }),
+  });
   return { rootfs, volumes };
 }
 

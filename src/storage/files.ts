@@ -47,7 +47,7 @@ export async function writeNameFiles(
       const destination = DESTINATIONS[name];
       const path = join(directory, posix.basename(destination));
       await writeInPlace(path, files[name]);
-      return bindMount(path, destination, options.readOnly);
+      return bindMount(path, destination, { readOnly: options.readOnly });
     }),
   );
   return mounts.filter(({ destination }) => !options.covered.has(destination));

@@ -1,6 +1,7 @@
 // What every kind of volume has in common: a source in the spec, and a directory or file on the node that is bound into
 // the container.
 import { join } from "node:path";
+import type { VolumeMount } from "../api/index.ts";
 import type { SnapshotMount } from "./snapshot-mounts.ts";
 
 /** A bind mount of the runtime spec. */
@@ -24,7 +25,20 @@ export function stateDirectory({ stateDir, id }: Pick<VolumeContext, "stateDir" 
   return join(stateDir, "containers", id);
 }
 
+/** How a source is mounted; Docker's defaults for what is absent. */
+export type BindOptions = {
+  readOnly?: boolean;
+  /** The runtime and the kernel can make what is mounted below the source read-only, too. */
+  recursiveReadOnly?: boolean;
+  propagation?: VolumeMount["mountPropagation"];
+};
+
+const PROPAGATION = { None: "rprivate", HostToContainer: "rslave", Bidirectional: "rshared" } as const;
+
 /** Docker's options of a bind mount: with all that is mounted below the source, and separate from then on. */
-export function bindMount(source: string, destination: string, readOnly: boolean): BindMount {
-  return { destination, type: "bind", source, options: ["rbind", readOnly ? "ro" : "rw", "rprivate"] };
+export function bindMount(source: string, destination: string, options: BindOptions = {}): BindMount {
+  const { readOnly = false, recursiveReadOnly = false, propagation = "None" } = options;
+  // A runtime that does not know "rro" still makes the mount itself read-only.
+  const access = readOnly ? ["ro", ...(recursiveReadOnly ? ["rro"] : [])] : ["rw"];
+  return { destination, type: "bind", source, options: ["rbind", ...access, PROPAGATION[propagation]] };
 }

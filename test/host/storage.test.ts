@@ -135,6 +135,7 @@ describe("Volumes", () => {
   const dataDir = () => join(root, "data");
   const volumes = () => new Volumes({ stateDir: stateDir(), dataDir: dataDir() });
   const wish = (spec: object, imageVolumes: string[] = []) => ({
+    namespace: "default",
     name: "web",
     spec: spec as ContainerSpec,
     image: { volumes: imageVolumes },
@@ -154,7 +155,7 @@ describe("Volumes", () => {
         { name: "disk", mountPath: "/tmp" },
       ],
     };
-    const mounts = await volumes().prepare("c1", wish(spec), []);
+    const mounts = await volumes().prepare("c1", wish(spec), { rootfs: [], isNew: true });
     const memory = join(stateDir(), "containers/c1/volumes/memory");
     const disk = join(dataDir(), "containers/c1/volumes/disk");
     expect(mounts).toEqual([
@@ -166,7 +167,7 @@ describe("Volumes", () => {
     await writeFile(join(memory, "x"), "kept");
     await expect(writeFile(join(memory, "big"), Buffer.alloc(2 ** 21))).rejects.toMatchObject({ code: "ENOSPC" });
 
-    await expect(volumes().prepare("c1", wish(spec), [])).resolves.toEqual(mounts);
+    await expect(volumes().prepare("c1", wish(spec), { rootfs: [], isNew: true })).resolves.toEqual(mounts);
     expect(await readFile(join(memory, "x"), "utf8")).toBe("kept");
     await expect(volumes().list()).resolves.toEqual(["c1"]);
 
@@ -180,7 +181,7 @@ describe("Volumes", () => {
   it("removes links and nothing behind them, nor what someone has mounted below", async () => {
     const precious = join(root, "precious");
     await put(join(precious, "file"), "x");
-    await volumes().prepare("c1", wish({ volumes: [{ name: "disk", emptyDir: {} }] }), []);
+    await volumes().prepare("c1", wish({ volumes: [{ name: "disk", emptyDir: {} }] }), { rootfs: [], isNew: true });
     const disk = join(dataDir(), "containers/c1/volumes/disk");
     await symlink(precious, join(disk, "link"));
     await mkdir(join(disk, "bound"));
@@ -199,7 +200,8 @@ describe("Volumes", () => {
       await symlink("/var/db", join(merged, "linked"));
     });
     const spec = { volumes: [{ name: "v", emptyDir: {} }], volumeMounts: [{ name: "v", mountPath: "/covered" }] };
-    const prepare = () => volumes().prepare("c1", wish(spec, ["/linked/", "/missing", "/covered"]), rootfs);
+    const prepare = () =>
+      volumes().prepare("c1", wish(spec, ["/linked/", "/missing", "/covered"]), { rootfs, isNew: true });
     const mounts = await prepare();
     expect(mounts.map(({ destination }) => destination)).toEqual(["/covered", "/linked", "/missing"]);
     const source = mounts.find(({ destination }) => destination === "/linked")?.source ?? "";
@@ -220,7 +222,7 @@ describe("Volumes", () => {
     await mount({ type: "tmpfs", source: "tmpfs", target: small, options: ["size=64k"] });
     const rootfs = await layered((merged) => put(join(merged, "var/db/file"), "x".repeat(2 ** 20)));
     const failed: unknown = await volumes()
-      .prepare("c1", wish({}, ["/var/db"]), rootfs)
+      .prepare("c1", wish({}, ["/var/db"]), { rootfs, isNew: true })
       .catch((error: unknown) => error);
     expect(failed).toBeInstanceOf(VolumeError);
     expect(failed).toMatchObject({ reason: "VolumeSetupFailed", volume: "/var/db" });
@@ -229,7 +231,7 @@ describe("Volumes", () => {
 
     await run("mount", ["-o", "remount,ro", small]);
     const spec = { volumes: [{ name: "disk", emptyDir: {} }] };
-    await expect(volumes().prepare("c1", wish(spec), [])).rejects.toThrow(
+    await expect(volumes().prepare("c1", wish(spec), { rootfs: [], isNew: true })).rejects.toThrow(
       `volume disk: ${join(small, "containers/c1/volumes/disk")}: the filesystem is read-only`,
     );
     await unmount(small);

@@ -70,6 +70,21 @@ export const ACCEPTED: readonly Case[] = [
       volumeMounts: [{ name: "v", mountPath: "/..a/.b/...", subPath: "..b" }],
     },
   },
+  {
+    name: "files of a configMap",
+    spec: {
+      volumes: [
+        {
+          name: "v",
+          configMap: { name: "c", items: [".a", "./b/..c", "b/a", "d.."].map((path) => ({ key: "k", path })) },
+        },
+      ],
+      volumeMounts: [
+        { name: "v", mountPath: "/a", subPath: "..data/b" },
+        { name: "v", mountPath: "/a/b" },
+      ],
+    },
+  },
   { name: "signals", spec: { stopSignal: "SIGRTMIN+3" } },
   { name: "signal by number", spec: { stopSignal: "15" } },
   {

@@ -1,6 +1,7 @@
 import { type Case, mounts } from "./case.ts";
 
 const probe = { httpGet: { port: 80 } };
+const files = (...paths: string[]) => paths.map((path, index) => ({ key: `k${index}`, path }));
 
 /** Refused by a rule over several fields: by the agent, and by servers from 1.25 on. */
 export const CONTRADICTORY: readonly Case[] = [
@@ -174,6 +175,48 @@ export const CONTRADICTORY: readonly Case[] = [
     spec: { volumeMounts: [{ name: "v", mountPath: "/v" }] },
     field: "spec.volumeMounts",
     says: "not in volumes",
+  },
+  {
+    name: "two mounts on one path, spelled differently",
+    spec: mounts({ name: "v", mountPath: "/a/b" }, { name: "v", mountPath: "/a/./b/" }),
+    field: "spec.volumeMounts[1].mountPath",
+    says: "spec.volumeMounts[0] has it",
+    agentOnly: true,
+  },
+  {
+    name: "mount on the root",
+    spec: mounts({ name: "v", mountPath: "/." }),
+    field: "spec.volumeMounts[0].mountPath",
+    says: "must not be the container's root",
+    agentOnly: true,
+  },
+  {
+    name: "two keys as one file",
+    spec: { volumes: [{ name: "v", configMap: { name: "c", items: files("a", "./a") } }] },
+    field: "spec.volumes[0].configMap.items[1].path",
+    says: "spec.volumes[0].configMap.items[0] is it",
+    agentOnly: true,
+  },
+  {
+    name: "file below a file",
+    spec: { volumes: [{ name: "v", secret: { secretName: "s", items: files("a/b/c", "a/b") } }] },
+    field: "spec.volumes[0].secret.items[0].path",
+    says: "spec.volumes[0].secret.items[1] is it",
+    agentOnly: true,
+  },
+  {
+    name: "file that begins with .. by another spelling",
+    spec: { volumes: [{ name: "v", configMap: { name: "c", items: files("./..data/a") } }] },
+    field: "spec.volumes[0].configMap.items[0].path",
+    says: "must not begin with '..'",
+    agentOnly: true,
+  },
+  {
+    name: "file without a name",
+    spec: { volumes: [{ name: "v", configMap: { name: "c", items: files(".") } }] },
+    field: "spec.volumes[0].configMap.items[0].path",
+    says: "must name a file",
+    agentOnly: true,
   },
   {
     name: "Bidirectional without privileged",

@@ -62,6 +62,21 @@ export const MALFORMED: readonly Case[] = [
     field: "spec.volumeMounts[0].subPath",
   },
   {
+    name: "subPath leaving by ..",
+    spec: mounts({ name: "v", mountPath: "/a", subPath: "b/../../c" }),
+    field: "spec.volumeMounts[0].subPath",
+  },
+  {
+    name: "file of a secret leaving by ..",
+    spec: { volumes: [{ name: "v", secret: { secretName: "s", items: [{ key: "k", path: "a/../b" }] } }] },
+    field: "spec.volumes[0].secret.items[0].path",
+  },
+  {
+    name: "file of a configMap beginning with ..",
+    spec: { volumes: [{ name: "v", configMap: { name: "c", items: [{ key: "k", path: "..data/x" }] } }] },
+    field: "spec.volumes[0].configMap.items[0].path",
+  },
+  {
     name: "relative hostPath",
     spec: { volumes: [{ name: "v", hostPath: { path: "a" } }] },
     field: "spec.volumes[0].hostPath.path",

@@ -164,6 +164,11 @@ export const RELATIVE_PATH: Form = {
   pattern: `^${segment("")}(/${segment("")}?)*$`,
   says: "must be a relative path without '..'",
 };
+/** As core/v1 for the files of a volume: names that begin so are the volume's own. */
+export const FILE_PATH: Form = {
+  pattern: `^(\\.|[^/.][^/]*|\\.[^/.][^/]*)(/${segment("")}?)*$`,
+  says: "must be a relative path that does not begin with '..' and has no '..' in it",
+};
 export const ENV_NAME: Form = {
   pattern: "^[ -<>-~]+$",
   says: "must be a name of printable ASCII characters other than '='",

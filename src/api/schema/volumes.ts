@@ -1,6 +1,7 @@
 /** Files from outside the image: `spec.volumes` and `spec.volumeMounts`; the shapes are those of core/v1. */
 import {
   ABSOLUTE_PATH,
+  FILE_PATH,
   MOUNT_PATH,
   RELATIVE_PATH,
   flag,
@@ -55,7 +56,7 @@ const items = optional(
     "The keys that become files; all of them, under their own names, unless set.",
     object("A key and the file it becomes.", {
       key: text("The key.", { min: 1 }),
-      path: text("Path of the file in the volume.", { min: 1, max: 4096, form: RELATIVE_PATH }),
+      path: text("Path of the file in the volume.", { min: 1, max: 4096, form: FILE_PATH }),
       mode: optional(mode("Permissions of this file, in decimal or as 0o444; defaults to defaultMode.")),
     }),
     { max: 100 },
