@@ -123,13 +123,26 @@ export class NamedVolumes {
   ): Promise<void> {
     if (await makeDirectories(this.#root)) await chmod(this.#root, 0o700);
     await makeDirectories(dirname(path));
-    await rm(copying(path), { recursive: true, force: true });
-    if (copyFrom !== undefined && (await isEmpty(path)) && (await copyUp(context, copyFrom, copying(path)))) {
-      await rename(copying(path), copied(path));
-    }
+    if (copyFrom !== undefined && (await isEmpty(path))) await copyBeside(context, path, copyFrom);
     // From here on a crash leaves a whole copy, which whoever comes next moves in.
     if ((await orMissing(lstat(copied(path)))) !== undefined) await moveIn(copied(path), path);
     await makeDirectories(path);
+  }
+}
+
+/** Makes a whole copy of the image's content beside the volume, or none. */
+async function copyBeside(
+  context: Pick<VolumeContext, "stateDir" | "rootfs">,
+  path: string,
+  copyFrom: string,
+): Promise<void> {
+  await rm(copying(path), { recursive: true, force: true });
+  try {
+    if (await copyUp(context, copyFrom, copying(path))) await rename(copying(path), copied(path));
+  } catch (error) {
+    // Half a copy would go on filling the disk.
+    await rm(copying(path), { recursive: true, force: true });
+    throw error;
   }
 }
 

@@ -1,5 +1,5 @@
 /** What tests of absence look at: processes that end while nobody watches, and what an agent says of what it misses. */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import type { LocalNode } from "../../hack/cluster/local-node.ts";
 import type { Container } from "../../src/api/index.ts";
@@ -48,6 +48,15 @@ export async function untilMissed(node: LocalNode, check: "containerd" | "apiser
     const line = said.lines.find((candidate) => candidate.startsWith(`${check}: `));
     if (line !== undefined && line !== `${check}: ok`) return said;
     if (Date.now() > deadline) throw new Error(`the agent does not miss ${check}: ${said.lines.join("; ")}`);
+    await delay(POLL_MS);
+  }
+}
+
+/** Waits until an agent's log has said something. */
+export async function untilSaid(node: LocalNode, words: string): Promise<void> {
+  const deadline = Date.now() + TIMEOUT_MS;
+  while (!readFileSync(node.agentLogFile, "utf8").includes(words)) {
+    if (Date.now() > deadline) throw new Error(`the agent has not said "${words}"`);
     await delay(POLL_MS);
   }
 }
