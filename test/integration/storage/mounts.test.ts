@@ -101,19 +101,21 @@ describe("subPath", () => {
 
   it.each<[string, string, (path: string) => void, string]>([
     [
-      "leads out by an absolute symlink",
+      "leads out by a symlink",
       "a/out",
-      (path) => symlinkSync("/etc", join(path, "a/out")),
+      (path) => {
+        symlinkSync("/etc", join(path, "a/out"));
+      },
       '"a/out" is a symbolic link that leads out of the volume',
     ],
     [
-      "leads out by a relative one on the way",
-      "a/up/x",
-      (path) => symlinkSync("../../..", join(path, "a/up")),
-      "leads out of the volume",
+      "goes on below a file",
+      "a/file/x",
+      (path) => {
+        writeFileSync(join(path, "a/file"), "");
+      },
+      '"a/file" is no directory',
     ],
-    ["goes on below a file", "a/file/x", (path) => writeFileSync(join(path, "a/file"), ""), '"a/file" is no directory'],
-    ["is a loop", "a/loop", (path) => symlinkSync("loop", join(path, "a/loop")), "too many symbolic links"],
   ])("that %s fails the start, says where, and starts when that is mended", async (_, subPath, make, says) => {
     const path = directory();
     mkdirSync(join(path, "a"));
@@ -136,9 +138,9 @@ describe("subPath", () => {
 
   it("can't be led out by a container that swaps what it names", async () => {
     const path = directory();
-    // Renames put a directory and a symlink to the node's root in turn where the subPath leads.
+    // What the subPath names is in turn a directory, nothing, and a symlink to the node's root.
     const swap =
-      "mkdir -p /v/real /v/x; ln -s ../../../../../../.. /v/link; echo ready; while :; do mv -T /v/x /v/old; mv -T /v/link /v/x; mv -T /v/x /v/link; mv -T /v/old /v/x; done";
+      "echo ready; while :; do rm -rf /v/x; mkdir /v/x; rm -rf /v/x; ln -s ../../../../../../.. /v/x; done 2> /dev/null";
     const attacker = await test().create({
       ...mounting(path),
       command: ["sh", "-c", swap],
