@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import type { ContainerSpec } from "../../src/api/index.ts";
 import type { Containerd } from "../../src/containerd/index.ts";
-import { mount, mountsBelow, run, unmount } from "../../src/node/index.ts";
+import { kernelAtLeast, mount, mountsBelow, run, unmount, unmountBelow } from "../../src/node/index.ts";
 import { RootFilesystem, VolumeError, Volumes } from "../../src/storage/index.ts";
 import type { SnapshotMount } from "../../src/storage/index.ts";
 
@@ -235,6 +235,109 @@ describe("Volumes", () => {
       `volume disk: ${join(small, "containers/c1/volumes/disk")}: the filesystem is read-only`,
     );
     await unmount(small);
+  });
+
+  it("keeps files from the API server in memory, out of other users' reach, and says so when there is no room", async () => {
+    const spec = { volumes: [{ name: "s", secret: { secretName: "s" } }] };
+    const files = (bytes: number) =>
+      new Map([["s", new Map([["k", { content: Buffer.alloc(bytes, "x"), mode: 0o644 }]])]]);
+    const prepare = (bytes: number) =>
+      volumes().prepare("c1", wish(spec), { rootfs: [], isNew: true, files: files(bytes) });
+    const path = join(stateDir(), "containers/c1/volumes/s");
+    await prepare(10);
+    const [mounted] = await mountsBelow(path);
+    expect(mounted).toMatchObject({ mountPoint: path, fsType: "tmpfs" });
+    if (kernelAtLeast(6, 4)) expect(mounted?.superOptions).toContain("noswap");
+    expect((await stat(join(stateDir(), "containers/c1"))).mode & 0o7777).toBe(0o700);
+    await expect(volumes().hasFiles("c1", "s")).resolves.toBe(true);
+
+    await run("mount", ["-o", "remount,size=64k", path]);
+    await expect(prepare(2 ** 20)).rejects.toThrow(`volume s: ${path}: the disk is full`);
+    expect(await readFile(join(path, "k"), "utf8")).toBe("x".repeat(10));
+    expect((await readdir(path)).filter((name) => name.startsWith("..2"))).toHaveLength(1);
+    await volumes().release("c1");
+    await expect(volumes().hasFiles("c1", "s")).resolves.toBe(false);
+  });
+
+  describe("named", () => {
+    const spec = {
+      volumes: [{ name: "v", volume: { name: "data" } }],
+      volumeMounts: [{ name: "v", mountPath: "/var/db" }],
+    };
+    const path = () => join(dataDir(), "volumes/default/data");
+    const image = () =>
+      layered(async (merged) => {
+        for (const name of ["a", "b", "c/d"]) await put(join(merged, "var/db", name), name);
+        await chown(join(merged, "var/db"), 70, 71);
+        await chmod(join(merged, "var/db"), 0o2750);
+      });
+
+    it("is filled once by containers that are made at the same time", async () => {
+      const rootfs = await image();
+      const shared = volumes();
+      const ids = ["c1", "c2", "c3", "c4"];
+      const mounts = await Promise.all(ids.map((id) => shared.prepare(id, wish(spec), { rootfs, isNew: true })));
+      expect(new Set(mounts.flat().map(({ source }) => source))).toEqual(new Set([path()]));
+      expect((await readdir(path(), { recursive: true })).sort()).toEqual(["a", "b", "c", "c/d"]);
+      const { uid, gid, mode } = await stat(path());
+      expect({ uid, gid, mode: mode & 0o7777 }).toEqual({ uid: 70, gid: 71, mode: 0o2750 });
+      expect(await readdir(join(path(), ".."))).toEqual(["data"]);
+    });
+
+    it.each(["while copying", "with a whole copy, not moved in", "in the midst of moving it in"])(
+      "is what it should be after a crash %s",
+      async (when) => {
+        const rootfs = await image();
+        const beside = (word: string) => join(path(), "..", `.data.${word}`);
+        if (when === "while copying") await put(join(beside("copying"), "a"), "hal");
+        else for (const name of ["b", "c/d"]) await put(join(beside("copied"), name), name);
+        if (when === "with a whole copy, not moved in") await put(join(beside("copied"), "a"), "a");
+        // A container has the volume, and has written to a file that the copy has, too.
+        if (when === "in the midst of moving it in") {
+          await put(join(path(), "a"), "a");
+          await put(join(path(), "b"), "its own");
+        }
+        await volumes().prepare("c1", wish(spec), { rootfs, isNew: true });
+        expect(await readdir(join(path(), ".."))).toEqual(["data"]);
+        expect((await readdir(path(), { recursive: true })).sort()).toEqual(["a", "b", "c", "c/d"]);
+        expect(await readFile(join(path(), "a"), "utf8")).toBe("a");
+        const own = when === "in the midst of moving it in";
+        expect(await readFile(join(path(), "b"), "utf8")).toBe(own ? "its own" : "b");
+      },
+    );
+
+    it("is not filled by a container that is started again, nor for a part of it", async () => {
+      const rootfs = await image();
+      await volumes().prepare("c1", wish(spec), { rootfs, isNew: false });
+      expect(await readdir(path())).toEqual([]);
+      const part = { ...spec, volumeMounts: [{ name: "v", mountPath: "/var/db", subPath: "sub" }] };
+      await volumes().prepare("c1", wish(part), { rootfs, isNew: true });
+      expect(await readdir(join(path(), "sub"))).toEqual([]);
+      await volumes().release("c1");
+      expect(await readdir(path())).toEqual(["sub"]);
+    });
+  });
+
+  it("unmounts what it has of a shared mount, and nothing of the node's", async () => {
+    const source = join(root, "shared");
+    await mkdir(source);
+    await mount({ type: "tmpfs", source: "tmpfs", target: source });
+    await run("mount", ["--make-shared", source]);
+    await mkdir(join(source, "part/below"), { recursive: true });
+    const spec = {
+      volumes: [{ name: "v", hostPath: { path: source } }],
+      volumeMounts: [{ name: "v", mountPath: "/v", subPath: "part", mountPropagation: "HostToContainer" }],
+    };
+    const [part] = await volumes().prepare("c1", wish(spec), { rootfs: [], isNew: true });
+    await mount({ type: "tmpfs", source: "tmpfs", target: join(source, "part/below") });
+    expect(await mountsBelow(part?.source ?? "")).toHaveLength(2);
+    await volumes().release("c1");
+    expect(await mountsBelow(stateDir())).toEqual([]);
+    expect((await mountsBelow(source)).map(({ mountPoint }) => mountPoint)).toEqual([
+      join(source, "part/below"),
+      source,
+    ]);
+    await unmountBelow(source);
   });
 
   it("writes hosts, hostname and resolv.conf anew in the same files", async () => {

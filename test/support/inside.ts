@@ -9,7 +9,7 @@ const POLL_MS = 20;
 const TIMEOUT_MS = 20_000;
 
 /** The path on the node of a running container's file; absolute symlinks on the way lead astray. */
-function insideOf(container: Container, path: string): string {
+export function insideOf(container: Container, path: string): string {
   return join("/proc", String(pidOf(container)), "root", path);
 }
 

@@ -1,12 +1,12 @@
 // configMap and secret volumes: files in memory that follow their object.
-import { rmSync } from "node:fs";
+import { readlinkSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import type { Container, ContainerSpec, Volume } from "../../../src/api/index.ts";
 import { configMapPath, secretPath } from "../../../src/kube/index.ts";
 import { run, unmountBelow } from "../../../src/node/index.ts";
-import { endBy, pidOf, untilSaid } from "../../support/away.ts";
-import { untilContent } from "../../support/inside.ts";
+import { endBy, pidOf, untilRestarted as untilStartedAgain, untilSaid } from "../../support/away.ts";
+import { insideOf, untilContent } from "../../support/inside.ts";
 import { probe, valuesOf } from "../../support/probe.ts";
 import { Proxy } from "../../support/proxy.ts";
 import { createObject } from "../../support/pulling.ts";
@@ -253,17 +253,32 @@ describe("a change of the object", () => {
   });
 });
 
+describe("a restart", () => {
+  it("keeps the files; a recreation makes them anew", async () => {
+    const name = await configMap({ data: { k: "1" } });
+    const created = await running(mounting({ configMap: { name } }));
+    const data = (container: Container) => readlinkSync(insideOf(container, "/v/..data"));
+    const first = data(created);
+    await askRestart(test(), created, "now");
+    expect(data(await untilRestarted(test(), created, 1))).toBe(first);
+    const changed = await test().patch(created, { spec: { hostname: "another" } });
+    const recreated = await test().untilCondition(changed, "Ready");
+    expect(data(recreated)).not.toBe(first);
+    await untilContent(recreated, "/v/k", "1");
+    await test().delete(created);
+  });
+});
+
 describe("a reboot", () => {
-  it("takes the files: they are made anew, and waited for while the API server is away", async () => {
+  it("takes the files: they are made anew, and waited for while the API server is away; others start without it", async () => {
     const { node } = test();
     const name = await secret({ k: "1" });
-    const created = await running({
-      ...mounting({ secret: { secretName: name } }),
-      command: ["sh", "-c", "cat /v/k; sleep 3600 & wait"],
-    });
+    const created = await running(mounting({ secret: { secretName: name } }));
+    const other = await running(mounting({ secret: { secretName: name } }));
     await untilContent(created, "/v/k", "1");
     await node.stopAgent("kill");
     await endBy("SIGKILL", pidOf(created));
+    await endBy("SIGKILL", pidOf(other));
     const state = join(node.stateDir, "containers", `${created.metadata.uid}-1`);
     await unmountBelow(state);
     rmSync(state, { recursive: true });
@@ -274,11 +289,12 @@ describe("a reboot", () => {
       proxy.cut();
       node.startAgent({ kubeconfig: through });
       await untilSaid(node, `secrets/${name}`);
-      expect((await test().audit()).task).toEqual([]);
+      await untilStartedAgain(node, other);
+      expect((await test().audit()).task).toEqual([`${other.metadata.uid}-1`]);
       proxy.resume();
       const again = await untilRestarted(test(), created, 1);
       await untilContent(again, "/v/k", "1");
-      await test().delete(created);
+      await Promise.all([test().delete(created), test().delete(other)]);
     } finally {
       await node.stopAgent();
       await proxy.close();

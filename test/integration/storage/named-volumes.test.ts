@@ -37,6 +37,8 @@ describe("a named volume", () => {
     const second = await probe(test(), "ls /data; echo second > /data/kept", withVolume("shared"));
     expect(second.output).toBe("kept\n");
     await untilContent(running, "/data/kept", "second\n");
+    const recreated = await test().patch(other, { spec: { hostname: "another" } });
+    await untilContent(await test().untilCondition(recreated, "Ready"), "/data/kept", "second\n");
     await Promise.all([test().delete(other), test().delete(second.container)]);
     expect(readFileSync(join(pathOf("shared"), "kept"), "utf8")).toBe("second\n");
   });
