@@ -11,6 +11,7 @@ import { makeParts, type NodeSettings, type Parts } from "./lifecycle/parts.ts";
 import { reconcile } from "./lifecycle/reconcile.ts";
 import { keyOf as recordKey } from "./lifecycle/record.ts";
 import { sweep } from "./lifecycle/remove.ts";
+import { meetNeighbours } from "./lifecycle/observe.ts";
 import { StatusWriter } from "./lifecycle/status-writer.ts";
 import { detectCgroups, nodeFacts } from "./node/index.ts";
 import { HealthServer } from "./telemetry/index.ts";
@@ -199,7 +200,10 @@ export class Agent {
     try {
       const { version } = await this.#containerd.ready();
       logger.info({ version }, "connected to containerd");
-      if (!this.#swept) await sweep(this.#parts);
+      if (!this.#swept) {
+        await sweep(this.#parts);
+        await meetNeighbours(this.#parts);
+      }
       this.#swept = true;
       this.#health.set("containerd", true);
       await this.#addRecords();

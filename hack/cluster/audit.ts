@@ -62,7 +62,10 @@ export async function audit(node: LocalNode): Promise<Audit> {
     // host-local keeps one file an address.
     address: files.filter((file) => isIPv4(basename(file))),
     interface: bridgePorts(node.bridgeName),
-    rule: chains.flatMap((table) => rulesOf(node.bridgeSubnet, table).rules.map((rule) => `${table.name} ${rule}`)),
+    rule: withoutMasquerade(
+      node.bridgeName,
+      chains.flatMap((table) => rulesOf(node.bridgeSubnet, table).rules.map((rule) => `${table.name} ${rule}`)),
+    ),
     mount: mounts,
     cgroup,
     file: files.filter((file) => !isBookkeeping(file) && !file.startsWith(`${netnsDir}/`) && !isIPv4(basename(file))),
@@ -90,6 +93,12 @@ function without(names: readonly string[], others: readonly string[]): string[] 
     if (index >= 0) rest.splice(index, 1);
     return index < 0;
   });
+}
+
+// The node's own way out belongs to the bridge and stays with it: one rule, and no second one.
+function withoutMasquerade(bridgeName: string, rules: readonly string[]): string[] {
+  const index = rules.findIndex((rule) => rule.includes(` ! -o ${bridgeName} `) && rule.endsWith(" -j MASQUERADE"));
+  return rules.toSpliced(index, index < 0 ? 0 : 1);
 }
 
 async function mountsOf(node: LocalNode): Promise<string[]> {

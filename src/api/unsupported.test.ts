@@ -13,11 +13,6 @@ describe("unsupported", () => {
     ["spec.autoRemove", "autoRemove", { autoRemove: true }],
     ["spec.restoreFrom", "restoreFrom", { restoreFrom: "c" }],
     ["spec.healthcheck", "healthcheck", { healthcheck: {} }],
-    ["spec.network.mode", "network.mode Container", { network: { mode: "Container", container: "peer" } }],
-    ["spec.network.links", "network.links", { network: { links: [{ container: "db" }] } }],
-    ["spec.network.name", "network.name", { network: { name: "lan" } }],
-    ["spec.network.ipAddress", "network.ipAddress", { network: { ipAddress: "10.0.0.1" } }],
-    ["spec.network.macAddress", "network.macAddress", { network: { macAddress: "02:42:0a:59:00:02" } }],
     [
       "spec.volumes[1].emptyDir.sizeLimit",
       "volumes.emptyDir.sizeLimit on disk",
@@ -38,7 +33,7 @@ describe("unsupported", () => {
     const spec: ContainerSpec = {
       ...SPEC,
       env: [{ name: "A", valueFrom: { secretKeyRef: { name: "s", key: "k" } } }],
-      network: { mode: "Host", links: [], dns: { nameservers: ["10.0.0.1"] } },
+      network: { mode: "Bridge", name: "lan", links: [{ container: "db" }], ipAddress: "10.0.0.2" },
       securityContext: { privileged: true, procMount: "Unmasked", seccompProfile: { type: "Unconfined" } },
       devices: [{ hostPath: "/dev/fuse" }],
       hostPID: true,

@@ -18,11 +18,6 @@ const NOT_YET: readonly Row[] = [
   { path: "autoRemove" },
   { path: "restoreFrom" },
   { path: "healthcheck" },
-  { path: "network.mode", except: ["Bridge", "Host", "None"] },
-  { path: "network.links" },
-  { path: "network.name" },
-  { path: "network.ipAddress" },
-  { path: "network.macAddress" },
   { path: "volumes[].emptyDir.sizeLimit", when: ({ medium }) => medium !== "Memory" },
 ];
 

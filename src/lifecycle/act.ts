@@ -6,6 +6,7 @@ import { adopt, recordEnd, recordLoss } from "./end.ts";
 import { resolveEnvironment } from "./environment.ts";
 import { ensureImage } from "./image.ts";
 import type { Parts } from "./parts.ts";
+import { peersOf } from "./peers.ts";
 import { type Applied, containerID } from "./record.ts";
 import { remove } from "./remove.ts";
 import { start } from "./start.ts";
@@ -65,14 +66,17 @@ async function create(parts: Parts, key: string, object: Container, desired: Pre
   if ("reason" in environment) return environment;
   const volumes = await resolveFiles(parts, key, object.metadata, spec);
   if ("reason" in volumes) return volumes;
+  const peers = await peersOf(parts, key, { namespace, name, spec });
+  if ("reason" in peers) return peers;
   const image = await ensureImage(parts, { key, token: id, object: object.metadata, spec });
   if ("reason" in image) return image;
   const applied: Applied = { namespace, name, uid, generation, spec, image: appliedImage(image) };
   await start(parts, {
     id,
     applied,
-    source: { image: image.config, env: environment.env },
+    source: { image: image.config, env: environment.env, secretEnv: environment.secrets },
     files: volumes.files,
+    peers,
     counts: false,
     ...restartedAt(desired),
   });
@@ -88,6 +92,8 @@ async function startAgain(
 ): Promise<Waiting | undefined> {
   const { record } = step.instance;
   const { applied } = record;
+  const peers = await peersOf(parts, key, applied);
+  if ("reason" in peers) return peers;
   if (step.refreshImage && imagePullPolicy(applied.spec) === "Always") {
     const image = await ensureImage(parts, { key, token: record.id, object: applied, spec: applied.spec });
     if ("reason" in image) return image;
@@ -100,7 +106,7 @@ async function startAgain(
   const volumes = await refreshFiles(parts, key, record);
   if ("reason" in volumes) return volumes;
   const { files } = volumes;
-  await start(parts, { id: record.id, applied, record, files, counts: step.counts, ...restartedAt(desired) });
+  await start(parts, { id: record.id, applied, record, files, peers, counts: step.counts, ...restartedAt(desired) });
   parts.announce(applied, "Normal", "Started", `Started container ${record.id} again`);
   return undefined;
 }
@@ -111,11 +117,13 @@ function restartedAt(desired: Present): { restartedAt?: string } {
 
 function appliedImage({ name, digest, chainID, config }: PulledImage): Applied["image"] {
   const volumes = Object.keys(config.Volumes ?? {});
+  const exposedPorts = Object.keys(config.ExposedPorts ?? {});
   return {
     name,
     digest,
     chainID,
     ...(config.StopSignal === undefined ? {} : { stopSignal: config.StopSignal }),
     ...(volumes.length === 0 ? {} : { volumes }),
+    ...(exposedPorts.length === 0 ? {} : { exposedPorts }),
   };
 }

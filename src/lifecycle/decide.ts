@@ -11,6 +11,8 @@ import { isAbout, type Record, type RunState, type Verdict } from "./record.ts";
 export interface Instance {
   readonly record: Record;
   readonly task?: TaskState;
+  /** It runs in a network that the container which it names has left: only a start puts it into the new one. */
+  readonly moved?: true;
 }
 
 /** What is on the node for one key. */
@@ -158,6 +160,7 @@ function withTask(
   if (desired.restartedAt !== undefined && desired.restartedAt !== instance.record.state.restartedAt) {
     return { verb: "stop", instance };
   }
+  if (instance.moved === true) return { verb: "stop", instance };
   switch (spec.desiredState) {
     case "Stopped":
       return { verb: "stop", instance };

@@ -18,7 +18,7 @@ export async function resolveEnvironment(
   key: string,
   object: Container,
   spec: ContainerSpec,
-): Promise<{ env: ResolvedEnv["variables"] } | Waiting> {
+): Promise<{ env: ResolvedEnv["variables"]; secrets: ResolvedEnv["secrets"] } | Waiting> {
   const { name, namespace, uid } = object.metadata;
   const found = new Map<string, Values>();
   for (const source of envSources(spec)) {
@@ -41,7 +41,7 @@ export async function resolveEnvironment(
     const message = `spec.envFrom: ${kind} "${source}" has keys that are no variable names, skipped: ${keys.join(", ")}`;
     parts.announce(object.metadata, "Warning", "InvalidEnvironmentVariableNames", message);
   }
-  return { env: resolved.variables };
+  return { env: resolved.variables, secrets: resolved.secrets };
 }
 
 function decodeValues(data: Values): Values {

@@ -1,7 +1,9 @@
 /** Looks at what is there for one key: the records at containerd and their tasks. Nothing is remembered that can be asked. */
 import { parseKey } from "../kube/index.ts";
 import type { Instance, Observed } from "./decide.ts";
+import { neighbourOf } from "./neighbours.ts";
 import type { Parts } from "./parts.ts";
+import { hasMoved } from "./peers.ts";
 import { generationOf, type Record } from "./record.ts";
 
 /**
@@ -19,5 +21,17 @@ export async function observe(parts: Parts, key: string, uid: string | undefined
 
 async function instanceOf(parts: Parts, record: Record): Promise<Instance> {
   const task = await parts.containerd.task(record.id);
-  return task === undefined ? { record } : { record, task };
+  if (task === undefined) return { record };
+  return (await hasMoved(parts, record)) ? { record, task, moved: true } : { record, task };
+}
+
+/** Takes stock of all containers of the node for {@link Parts.neighbours}, before the first key is looked at. */
+export async function meetNeighbours(parts: Parts): Promise<void> {
+  const records = await parts.records.list();
+  const neighbours = records.map(async (record) => {
+    const task = await parts.containerd.task(record.id);
+    const network = record.state.holdsNetwork === true ? await parts.network.status(record.id) : undefined;
+    return neighbourOf(task === undefined ? { record } : { record, task }, network);
+  });
+  parts.neighbours.load(await Promise.all(neighbours));
 }

@@ -9,6 +9,7 @@ import { Network } from "../network/index.ts";
 import type { Cgroups, NodeFacts } from "../node/index.ts";
 import { RootFilesystem, Volumes } from "../storage/index.ts";
 import { LogRotation } from "../telemetry/index.ts";
+import { Neighbours } from "./neighbours.ts";
 import { Pulls } from "./pulls.ts";
 import type { Applied } from "./record.ts";
 import { Records } from "./records.ts";
@@ -37,6 +38,7 @@ export interface Parts {
   readonly pulls: Pulls;
   readonly references: ReferenceWatcher;
   readonly fileUpdates: FileUpdates;
+  readonly neighbours: Neighbours;
   /** Writes an Event on the object that a container was made for. */
   readonly announce: Announce;
   readonly facts: NodeFacts;
@@ -45,6 +47,7 @@ export interface Parts {
   readonly cgroupRoot: string;
   /** Where the node keeps its seccomp profiles. */
   readonly seccompDir: string;
+  readonly bridgeSubnet: string;
   readonly logDir: string;
   /** The kernel's id of this boot: a task that was started under another one ended with the reboot. */
   readonly bootID: string;
@@ -89,12 +92,14 @@ export function makeParts(settings: NodeSettings): Parts {
     pulls: new Pulls({ source: containerd, hostsDir: config.registryHostsDir, onSettled: requeue, announce, logger }),
     references: new ReferenceWatcher({ api, onAppear: requeue, logger }),
     fileUpdates: new FileUpdates({ api, volumes, onChange: requeue, logger }),
+    neighbours: new Neighbours({ requeue, writeBlock: (id, block) => volumes.updateHosts(id, block), logger }),
     announce,
     facts: facts.node,
     cgroups: facts.cgroups,
     runtimes: config.runtimes,
     cgroupRoot: config.cgroupRoot,
     seccompDir: join(dataDir, "seccomp"),
+    bridgeSubnet: config.bridgeSubnet,
     logDir: config.logDir,
     bootID: facts.bootID,
     remains: new Set(),

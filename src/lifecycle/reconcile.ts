@@ -5,14 +5,17 @@
 import { type Container, RESTARTED_AT, withDefaults } from "../api/index.ts";
 import { isUnavailable } from "../containerd/index.ts";
 import { parseKey } from "../kube/index.ts";
+import type { Attachment } from "../network/index.ts";
 import { StartError } from "../oci/index.ts";
 import { act } from "./act.ts";
 import { decide, type Desired, type Observed } from "./decide.ts";
 import { bothOf, verdictAfter } from "./failure.ts";
 import { dropFinalizer, ensureFinalizer, hasFinalizer } from "./finalizer.ts";
 import { followLog } from "./log.ts";
+import { neighbourOf } from "./neighbours.ts";
 import { observe } from "./observe.ts";
 import type { Parts } from "./parts.ts";
+import { neededKeys } from "./peers.ts";
 import type { Verdict } from "./record.ts";
 import { refusalOf } from "./refusal.ts";
 import { hasRemains, removeLogs, removeRemains } from "./remove.ts";
@@ -73,7 +76,9 @@ async function withoutObject(r: Reconcile, key: string): Promise<void> {
     return r.cache.synced ? ABSENT : recordedWish(seen);
   };
   const end = await walk(r, key, undefined, wish);
-  if (end === undefined || hasCome() || !r.cache.synced) return;
+  if (end === undefined) return;
+  await tellNeighbours(r.parts, key, end.observed);
+  if (hasCome() || !r.cache.synced) return;
   if (end.observed.current !== undefined || end.observed.leftovers.length > 0) return;
   await forget(r, key);
 }
@@ -116,8 +121,8 @@ async function withObject(r: Reconcile, key: string, object: Container): Promise
     await dropFinalizer(parts.api, r.cache, object);
     return;
   }
-  const network =
-    current?.record.state.holdsNetwork === true ? await parts.network.status(current.record.id) : undefined;
+  parts.neighbours.need(key, desired.kind === "present" ? neededKeys(object.metadata.namespace, desired.spec) : []);
+  const network = await tellNeighbours(parts, key, observed);
   followLog(parts, key, current, desired);
   const verdict = desired.kind === "present" ? desired.verdict : undefined;
   await r.statuses.write(object, (base) =>
@@ -222,6 +227,14 @@ async function judge(
   return undefined;
 }
 
+/** Lets the others know what a key stands for now. Answers the network that its container holds. */
+async function tellNeighbours(parts: Parts, key: string, { current }: Observed): Promise<Attachment | undefined> {
+  const network =
+    current?.record.state.holdsNetwork === true ? await parts.network.status(current.record.id) : undefined;
+  await parts.neighbours.note(key, current === undefined ? undefined : neighbourOf(current, network));
+  return network;
+}
+
 /** Gives up what a key waited for and needs no more: a pull, an object that was to appear. */
 function stopWaiting(parts: Parts, key: string): void {
   parts.pulls.forget(key);
@@ -232,5 +245,6 @@ async function forget({ parts, statuses }: Reconcile, key: string): Promise<void
   stopWaiting(parts, key);
   parts.fileUpdates.forget(key);
   statuses.forget(key);
+  await parts.neighbours.forget(key);
   await removeLogs(parts, parseKey(key));
 }

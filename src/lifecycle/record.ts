@@ -35,6 +35,8 @@ export interface AppliedImage {
   readonly stopSignal?: string;
   /** Paths that the image declares as VOLUME. */
   readonly volumes?: readonly string[];
+  /** Ports that the image declares with EXPOSE, as `80/tcp`. */
+  readonly exposedPorts?: readonly string[];
 }
 
 /** How a run ended. */

@@ -12,11 +12,13 @@ import {
   type ResolvedUser,
   resolveUser,
   SpecError,
+  withSecretNames,
 } from "../oci/index.ts";
 import { cgroupsPath } from "./cgroup.ts";
 import { defaultAppArmor, localhostSeccomp } from "./confinement.ts";
 import { wishedDevices } from "./devices.ts";
 import type { Parts } from "./parts.ts";
+import { withPeers } from "./peers.ts";
 import type { NewRecord } from "./records.ts";
 import type { Source, Start } from "./start.ts";
 
@@ -59,7 +61,7 @@ export interface Acquired {
  */
 export async function specFor(
   parts: Parts,
-  { id, applied }: Start,
+  { id, applied, peers }: Start,
   source: Source,
   acquired: Acquired,
 ): Promise<Pick<NewRecord, "spec" | "runtime">> {
@@ -77,7 +79,7 @@ export async function specFor(
     user,
     env: envList(source.env),
     mounts: acquired.mounts,
-    hostname: hostname(applied),
+    hostname: peers.joined?.hostname ?? hostname(applied),
     netns: acquired.network?.netns,
     cgroupsPath: cgroupsPath(parts, id, spec),
     ...devices,
@@ -87,7 +89,8 @@ export async function specFor(
   // Only a runtime that is given options needs to know what containerd.runc.v1.Options are.
   const hasOptions = Object.keys(handler.options).length > 0;
   const options = hasOptions ? { options: packRuntimeOptions(handler.options) } : {};
-  return { spec: built, runtime: { name: handler.type, ...options } };
+  const noted = withSecretNames(withPeers(built, peers, acquired.network?.netns), source.secretEnv);
+  return { spec: noted, runtime: { name: handler.type, ...options } };
 }
 
 /** The user, looked up in the image's own files. */

@@ -2,14 +2,17 @@
  * The guarded start, after the Docker daemon's: what it acquires, it gives back when a later step fails, and what a crash
  * leaves behind has a name by which the next attempt finds it.
  */
+import { isDeepStrictEqual } from "node:util";
 import { isAlreadyExists } from "../containerd/index.ts";
-import type { Attachment } from "../network/index.ts";
-import type { OciImageConfig, OciMount } from "../oci/index.ts";
+import { addressProblem, type Attachment } from "../network/index.ts";
+import { type OciImageConfig, type OciMount, SpecError } from "../oci/index.ts";
 import { removeCgroups } from "./cgroup.ts";
 import { defaultAppArmor } from "./confinement.ts";
 import { renewDevices } from "./devices.ts";
 import { at, bothOf } from "./failure.ts";
+import { toNeighbour } from "./neighbours.ts";
 import type { Parts } from "./parts.ts";
+import { type Joined, type Peers, withPeers } from "./peers.ts";
 import { type Applied, NEVER_RUN, type Record, type RunState } from "./record.ts";
 import { hasRecursiveReadOnly, runtimeHandler, specFor } from "./spec.ts";
 import { createTask, forgetSandbox, rememberSandbox, startTask } from "./task.ts";
@@ -26,6 +29,8 @@ export interface Start {
   readonly source?: Source;
   /** The content of the configMap and secret volumes that have none yet. */
   readonly files?: VolumeFiles;
+  /** The containers it needs, which run. */
+  readonly peers: Peers;
   /** The annotation's value that this start acts on. */
   readonly restartedAt?: string;
   /** Whether this start counts as a restart. */
@@ -37,6 +42,8 @@ export interface Source {
   readonly image: OciImageConfig;
   /** The variables of `env` and `envFrom`, resolved. */
   readonly env: ReadonlyMap<string, string>;
+  /** Names of those whose values come from Secrets. */
+  readonly secretEnv: ReadonlySet<string>;
 }
 
 interface Storage {
@@ -69,7 +76,7 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
     at("storage", () => prepareStorage(parts, wish, undo)),
     at("network", () => attachNetwork(parts, wish, undo)),
   );
-  const files = await at("storage", () => parts.volumes.writeFiles(wish.id, wish.applied, network));
+  const files = await at("storage", () => prepareFiles(parts, wish, network));
   const mounts = [...storage.volumes, ...files];
 
   const state = afterStart(wish, network);
@@ -77,7 +84,7 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
   const record =
     wish.record === undefined
       ? await createRecord(parts, wish, state, { ...storage, mounts, network }, undo)
-      : { ...wish.record, state };
+      : await reviseRecord(parts, wish, { ...wish.record, state }, network);
   await bothOf(
     at("create", () => createTask(parts, record, storage.rootfs, undo)),
     at("create", () => saveBefore(parts, wish, state)),
@@ -139,13 +146,55 @@ async function createRootfs(parts: Parts, { id, applied }: Start): Promise<Stora
 
 /** The network namespace and the addresses; a container that is started again keeps those it has. */
 async function attachNetwork(parts: Parts, wish: Start, undo: Undo): Promise<Attachment | undefined> {
-  const { id, applied } = wish;
-  const mode = applied.spec.network?.mode ?? "Bridge";
+  const { id, applied, peers } = wish;
+  if (peers.joined !== undefined) return joinNetwork(parts, wish, peers.joined, undo);
+  const { mode = "Bridge", name: networkName, ipAddress, macAddress } = applied.spec.network ?? {};
   if (mode !== "Bridge" && mode !== "None") return undefined;
   const kept = wish.record === undefined ? undefined : await parts.network.status(id);
   if (kept !== undefined) return kept;
+  if (networkName === undefined) checkAddress(parts, ipAddress);
   undo.defer(() => parts.network.detach(id));
-  return parts.network.attach({ id, mode, ports: applied.spec.ports });
+  return parts.network.attach({ id, mode, ports: applied.spec.ports, networkName, ipAddress, macAddress });
+}
+
+/** An address that the node's own bridge can never give is the spec's mistake. */
+function checkAddress({ bridgeSubnet }: Parts, ipAddress: string | undefined): void {
+  const problem = ipAddress === undefined ? undefined : addressProblem(ipAddress, bridgeSubnet);
+  if (problem !== undefined) throw new SpecError("spec.network.ipAddress", `${String(ipAddress)} ${problem}`);
+}
+
+/** The network of another container, which it keeps as long as that one has it. */
+async function joinNetwork(parts: Parts, wish: Start, joined: Joined, undo: Undo): Promise<Attachment | undefined> {
+  const { id, record } = wish;
+  if (record !== undefined && (await parts.network.isShared(id, joined.id))) return parts.network.status(id);
+  undo.defer(() => parts.network.detach(id));
+  if (!joined.hostNetwork) return parts.network.join(id, joined.id);
+  await parts.network.detach(id);
+  return undefined;
+}
+
+/** The files that name hosts: another container's with its network, or its own, which then tell of its neighbours. */
+async function prepareFiles(parts: Parts, wish: Start, network: Attachment | undefined): Promise<readonly OciMount[]> {
+  const { id, applied, peers } = wish;
+  if (peers.joined !== undefined) return parts.volumes.shareFiles(id, applied, peers.joined.id);
+  const self = toNeighbour(wish, network, false);
+  return parts.neighbours.writing(self, (hostsBlock) =>
+    parts.volumes.writeFiles(id, applied, network === undefined ? undefined : { ...network, hostsBlock }),
+  );
+}
+
+/** What a container that is started again has from others may be new. */
+async function reviseRecord(
+  parts: Parts,
+  { id, applied, peers }: Start,
+  record: Record,
+  network: Attachment | undefined,
+): Promise<Record> {
+  if (peers.joined === undefined && peers.links.length === 0) return record;
+  const spec = await parts.records.spec(id);
+  const revised = withPeers(spec, peers, network?.netns);
+  if (!isDeepStrictEqual(spec, revised)) await at("create", () => parts.records.saveApplied(id, applied, revised));
+  return record;
 }
 
 /** The container's record, from which on the start can be found again. */

@@ -8,11 +8,12 @@ import { SIGKILL, signalTask } from "./task.ts";
 const DEFAULT_GRACE_SECONDS = 10;
 
 /** Sends the stop signal and sets the deadline at which SIGKILL follows. A paused container is thawed, or it could not obey. */
-export async function stop(parts: Parts, { record, task }: Instance): Promise<void> {
+export async function stop(parts: Parts, { record, task, moved }: Instance): Promise<void> {
   const { applied } = record;
   const signal = stopSignal(applied.spec.stopSignal, applied.image.stopSignal);
   const graceMs = (applied.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS) * 1000;
-  parts.announce(applied, "Normal", "Killing", `Stopping the container with ${signalName(signal)}`);
+  const why = moved === true ? ", to start it in the new network of the container whose network it joins" : "";
+  parts.announce(applied, "Normal", "Killing", `Stopping the container with ${signalName(signal)}${why}`);
   await signalTask(parts, record.id, graceMs === 0 ? SIGKILL : signal);
   if (task?.status === "paused") await parts.containerd.tasks.resume({ containerId: record.id });
   // The mark follows the signal: should the agent die between them, the next one sends the signal again.

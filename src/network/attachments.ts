@@ -11,7 +11,9 @@ export type AttachmentRecord = {
   id: string;
   ports: PortMapping[];
   /** The configuration ADD was given, which DEL must be given too; absent for a namespace with nothing but loopback. */
-  cni?: { ifName: string; list: NetworkConfigList; runtimeConfig: RuntimeConfig };
+  cni?: { ifName: string; list: NetworkConfigList; runtimeConfig: RuntimeConfig; args?: string };
+  /** The container whose namespace this one has joined: the one that has the addresses, not another that has joined it. */
+  joined?: string;
   /** The plugins' final answer. */
   result?: CniResult;
   /** All steps of the attachment are done. */

@@ -16,14 +16,14 @@ export type BridgeOptions = {
 
 /**
  * The bridge network's configuration list. `portmap` is in it only for containers that publish a port: without one it
- * is a process that does nothing.
+ * is a process that does nothing. The way out is not the plugin's business (`ipMasq`): one rule for the subnet does it.
  */
 export function bridgeNetwork(options: BridgeOptions, withPorts: boolean): NetworkConfigList {
   const bridge = {
     type: "bridge",
     bridge: options.bridgeName,
+    capabilities: { ips: true, mac: true },
     isGateway: true,
-    ipMasq: true,
     // A container reaches itself through a port it has published.
     hairpinMode: true,
     ipam: {
@@ -40,6 +40,25 @@ export function bridgeNetwork(options: BridgeOptions, withPorts: boolean): Netwo
     name: options.bridgeName,
     plugins: [bridge, ...(withPorts ? [portmap] : []), ...(options.firewall ? [{ type: "firewall" }] : [])],
   };
+}
+
+/**
+ * Why an address can't be a container's in the agent's own subnet; undefined when it can.
+ *
+ * @param subnet as {@link checkBridgeOptions} takes it
+ */
+export function addressProblem(address: string, subnet: string): string | undefined {
+  const [network = "", length = ""] = subnet.split("/");
+  const size = 2 ** (32 - Number(length));
+  const first = Math.floor(numberOf(network) / size) * size;
+  const offset = isIPv4(address) ? numberOf(address) - first : -1;
+  if (offset < 0 || offset >= size) return `is outside the subnet ${subnet} of the node's bridge`;
+  if (offset === 1) return "is the address of the node's bridge itself";
+  return offset === 0 || offset === size - 1 ? `is no host's address in the subnet ${subnet}` : undefined;
+}
+
+function numberOf(ipv4: string): number {
+  return ipv4.split(".").reduce((number, part) => number * 256 + Number(part), 0);
 }
 
 /**

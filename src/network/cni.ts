@@ -28,6 +28,8 @@ export type CniAttachment = {
   ifName: string;
   list: NetworkConfigList;
   runtimeConfig: RuntimeConfig;
+  /** `CNI_ARGS`, for plugins that know an argument by no capability: `NAME=value` separated by semicolons. */
+  args?: string;
 };
 
 type Command = "ADD" | "DEL" | "CHECK" | "VERSION";
@@ -127,6 +129,7 @@ export class Cni {
       CNI_CONTAINERID: attachment.containerId,
       CNI_NETNS: attachment.netns,
       CNI_IFNAME: attachment.ifName,
+      ...(attachment.args === undefined ? {} : { CNI_ARGS: attachment.args }),
     };
     return this.#run(
       plugin.type,

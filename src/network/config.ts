@@ -24,7 +24,12 @@ export type PortMapping = {
 };
 
 /** Arguments of one attachment, by capability; each plugin gets those it declares. */
-export type RuntimeConfig = { portMappings?: PortMapping[] };
+export type RuntimeConfig = { portMappings?: PortMapping[]; ips?: string[]; mac?: string };
+
+/** Whether a plugin of the list takes arguments of this capability. */
+export function hasCapability({ plugins }: NetworkConfigList, capability: keyof RuntimeConfig): boolean {
+  return plugins.some(({ capabilities }) => capabilities?.[capability] === true);
+}
 
 /**
  * Reads the network called `name` from a directory of `.conflist`, `.conf` and `.json` files (a single plugin's file

@@ -48,8 +48,12 @@ export function explain(error: unknown, network: { name: string; subnet?: string
 // The texts are those of the containernetworking plugins; they have no code of their own for these cases.
 function adviceFor(message: string, network: { name: string; subnet?: string | undefined }): string {
   if (message.includes("no IP addresses available")) {
-    const range = network.subnet === undefined ? "" : ` of ${network.subnet}`;
-    return `all addresses${range} are in use; remove Containers or give the agent a larger --bridge-subnet`;
+    return network.subnet === undefined
+      ? "all its addresses are in use; remove Containers or widen the range in its configuration"
+      : `all addresses of ${network.subnet} are in use; remove Containers or give the agent a larger --bridge-subnet`;
+  }
+  if (/requested ip|failed to allocate all requested IPs/i.test(message)) {
+    return "spec.network.ipAddress must be a free address of this network: choose another, or leave it out";
   }
   if (message.includes("already has an IP address different from")) {
     return "the bridge has an address outside the subnet; remove the bridge or set --bridge-name and --bridge-subnet to match";

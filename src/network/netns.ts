@@ -1,6 +1,6 @@
 // Named network namespaces: a file onto which the kernel's handle of the namespace is mounted, so that the namespace
 // lives without a process in it. They lie in Berth's own directory, where `ip netns` does not list them.
-import { mkdir, open, rm, statfs } from "node:fs/promises";
+import { mkdir, open, rm, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { orMissing, run, unmount } from "../node/index.ts";
 
@@ -16,6 +16,24 @@ export async function createNetns(path: string): Promise<void> {
   await (await open(path, "w", 0o444)).close();
   // One process does it all: unshare(1) makes the namespace and mounts it on the file, then becomes ip(8) inside.
   await run("unshare", [`--net=${path}`, "ip", "link", "set", "lo", "up"]);
+}
+
+/**
+ * Gives a namespace a second name, by which it lives on when the first is removed.
+ *
+ * @throws CommandError
+ */
+export async function shareNetns(path: string, shared: string): Promise<void> {
+  await mkdir(dirname(shared), { recursive: true, mode: 0o711 });
+  await (await open(shared, "w", 0o444)).close();
+  await run("mount", ["--bind", "--", path, shared]);
+}
+
+/** Whether two paths name one living namespace. */
+export async function isSameNetns(a: string, b: string): Promise<boolean> {
+  if (!(await netnsExists(a)) || !(await netnsExists(b))) return false;
+  const [one, other] = await Promise.all([stat(a), stat(b)]);
+  return one.ino === other.ino && one.dev === other.dev;
 }
 
 /** Whether a living namespace is at this path. After a reboot the file may still be there, but nothing is mounted on it. */

@@ -11,11 +11,12 @@ import type { AttachmentRecord } from "./attachments.ts";
 import { bridgeNetwork, checkBridgeOptions } from "./bridge.ts";
 import { Cni } from "./cni.ts";
 import type { CniAttachment, CniResult } from "./cni.ts";
-import { loadNetwork } from "./config.ts";
+import { hasCapability, loadNetwork } from "./config.ts";
 import type { PortMapping } from "./config.ts";
 import { NetworkError, explain } from "./errors.ts";
-import { forwardPolicyIsDrop, removeBridge } from "./host.ts";
-import { createNetns, netnsExists, removeNetns } from "./netns.ts";
+import { checkGiven, fixedArgs, fixedConfig } from "./fixed.ts";
+import { ensureMasquerade, forwardPolicyIsDrop, removeBridge } from "./host.ts";
+import { createNetns, isSameNetns, netnsExists, removeNetns, shareNetns } from "./netns.ts";
 import { collide, formatPort, portMappings, probePort, statusProtocol } from "./ports.ts";
 
 const CNI_VERSION = "1.0.0";
@@ -36,6 +37,9 @@ export type AttachRequest = {
   ports?: readonly Port[] | undefined;
   /** A network of the administrator's, by the name in its conflist, instead of the agent's bridge. */
   networkName?: string | undefined;
+  /** A fixed address of the network, and a fixed MAC address. */
+  ipAddress?: string | undefined;
+  macAddress?: string | undefined;
 };
 
 /** A container's network as it stands. */
@@ -55,6 +59,8 @@ export class Network {
   readonly #ports = new Map<string, readonly PortMapping[]>();
   #firewall = false;
   #firstPortmap: Promise<void> | undefined;
+  // The look at the masquerade rule that is under way: attaches at the same moment share it.
+  #masquerade: Promise<void> | undefined;
 
   constructor(options: NetworkOptions) {
     this.#options = options;
@@ -70,11 +76,14 @@ export class Network {
    * @throws NetworkError naming the flag or the plugin that is wrong
    */
   async prepare(): Promise<void> {
+    let isInUse = false;
     for (const id of await this.#records.ids()) {
       const record = await this.#records.read(id);
       if (record !== undefined) this.#ports.set(id, record.ports);
+      isInUse ||= record?.cni?.list.name === this.#options.bridgeName;
     }
     checkBridgeOptions(this.#options);
+    if (isInUse) await this.#ensureMasquerade();
     if (await forwardPolicyIsDrop()) {
       this.#firewall = await this.#cni.find("firewall").then(
         () => true,
@@ -103,23 +112,57 @@ export class Network {
     try {
       await this.#records.write(record);
       await Promise.all(record.ports.map(probePort));
-      await createNetns(this.#netnsPath(request.id));
       const cni = this.#cniAttachment(record);
+      const own = cni?.list.name === this.#options.bridgeName;
+      // The rule may have been flushed since the last container came.
+      await Promise.all([createNetns(this.#netnsPath(request.id)), own ? this.#ensureMasquerade() : undefined]);
       const result = cni === undefined ? undefined : await this.#add(cni);
+      checkGiven(request, result);
       const complete = { ...record, ...(result === undefined ? {} : { result }), complete: true };
       await this.#records.write(complete);
       return this.#attachment(complete);
     } catch (error) {
       await this.#undo(request.id);
-      throw this.#explain(error, request.networkName);
+      throw (await this.#addressTaken(request)) ?? this.#explain(error, request.networkName);
     }
+  }
+
+  /**
+   * Lets a container into the namespace that another one is in. What an earlier attempt left for this id is cleared first;
+   * after an error nothing is left.
+   *
+   * @param peer the container to join, which has a namespace of its own or has joined one
+   * @throws NetworkError when it has none
+   */
+  async join(id: string, peer: string): Promise<Attachment> {
+    await this.detach(id);
+    const joined = (await this.#records.read(peer))?.joined ?? peer;
+    const record: AttachmentRecord = { id, ports: [], joined, complete: false };
+    try {
+      if (!(await netnsExists(this.#netnsPath(peer))))
+        throw new NetworkError(`container ${peer} has no network to join`);
+      await this.#records.write(record);
+      await shareNetns(this.#netnsPath(peer), this.#netnsPath(id));
+      await this.#records.write({ ...record, complete: true });
+      return await this.#joinedAttachment(id, joined);
+    } catch (error) {
+      await this.#undo(id);
+      throw this.#explain(error);
+    }
+  }
+
+  /** Whether two containers are in one network: one namespace, or both without one of their own in the node's. */
+  async isShared(id: string, other: string): Promise<boolean> {
+    const [one, two] = [this.#netnsPath(id), this.#netnsPath(other)];
+    if (await netnsExists(one)) return isSameNetns(one, two);
+    return !(await netnsExists(two));
   }
 
   /** The attachment as `attach` answered it; undefined when it was never completed or its namespace is gone. */
   async status(id: string): Promise<Attachment | undefined> {
     const record = await this.#records.read(id);
     if (record?.complete !== true || !(await netnsExists(this.#netnsPath(id)))) return undefined;
-    return this.#attachment(record);
+    return record.joined === undefined ? this.#attachment(record) : this.#joinedAttachment(id, record.joined);
   }
 
   /**
@@ -163,7 +206,8 @@ export class Network {
     await rm(this.#addressDir(), { recursive: true, force: true });
   }
 
-  async #plan({ id, mode, ports, networkName }: AttachRequest): Promise<AttachmentRecord> {
+  async #plan(request: AttachRequest): Promise<AttachmentRecord> {
+    const { id, mode, ports, networkName } = request;
     if (mode === "None") return { id, ports: [], complete: false };
     const portList = portMappings(ports ?? []);
     const list =
@@ -177,8 +221,39 @@ export class Network {
     await this.#cni.require(list).catch((error: unknown) => {
       throw this.#explain(error, list.name);
     });
-    const runtimeConfig = portList.length > 0 ? { portMappings: portList } : {};
-    return { id, ports: portList, cni: { ifName: IF_NAME, list, runtimeConfig }, complete: false };
+    if (portList.length > 0 && !hasCapability(list, "portMappings")) {
+      const advice = `add the plugin portmap to it, or leave out spec.ports[].hostPort`;
+      throw new NetworkError(
+        `network ${list.name}: its configuration has no plugin with the capability portMappings: ${advice}`,
+      );
+    }
+    const runtimeConfig = { ...(portList.length > 0 ? { portMappings: portList } : {}), ...fixedConfig(request) };
+    const args = fixedArgs(request, list);
+    const cni = { ifName: IF_NAME, list, runtimeConfig, ...(args === undefined ? {} : { args }) };
+    return { id, ports: portList, cni, complete: false };
+  }
+
+  async #ensureMasquerade(): Promise<void> {
+    const { bridgeName, bridgeSubnet } = this.#options;
+    this.#masquerade ??= ensureMasquerade(bridgeName, bridgeSubnet).finally(() => {
+      this.#masquerade = undefined;
+    });
+    await this.#masquerade;
+  }
+
+  /** The error for a fixed address that another container has, where that is why an attach failed. */
+  async #addressTaken({ id, networkName, ipAddress }: AttachRequest): Promise<NetworkError | undefined> {
+    if (ipAddress === undefined) return undefined;
+    const name = networkName ?? this.#options.bridgeName;
+    for (const other of await this.#records.ids()) {
+      const record = await this.#records.read(other);
+      if (other === id || record?.cni?.list.name !== name) continue;
+      if (!addresses(record.result).ipAddresses.includes(ipAddress)) continue;
+      return new NetworkError(
+        `spec.network.ipAddress: ${ipAddress} is taken by container ${other}: remove it or choose another address`,
+      );
+    }
+    return undefined;
   }
 
   // Without an await between look and claim, so that of two containers only one gets the port.
@@ -237,6 +312,14 @@ export class Network {
       ...addresses(record.result),
       ports: record.ports.map((port) => ({ ...port, protocol: statusProtocol(port) })),
     };
+  }
+
+  /** Addresses are told as long as their owner is in the namespace still. */
+  async #joinedAttachment(id: string, joined: string): Promise<Attachment> {
+    const netns = this.#netnsPath(id);
+    const owner = await this.#records.read(joined);
+    const shared = owner?.complete === true && (await isSameNetns(netns, this.#netnsPath(joined)));
+    return { netns, ...addresses(shared ? owner.result : undefined), ports: [] };
   }
 
   #explain(error: unknown, name?: string): NetworkError {

@@ -105,16 +105,15 @@ it("envSources names every Secret and ConfigMap once", () => {
 });
 
 describe("processEnv", () => {
-  it("has Docker's order: defaults, links, image, spec; the last value of a name counts", () => {
+  it("has Docker's order: defaults, image, spec; the last value of a name counts", () => {
     expect(
       processEnv({
         hostname: "web",
         tty: true,
-        links: ["DB_PORT=1"],
         image: ["PATH=/bin", "X=image=1"],
         spec: ["X=spec", "Y="],
       }),
-    ).toEqual(["PATH=/bin", "HOSTNAME=web", "TERM=xterm", "DB_PORT=1", "X=spec", "Y="]);
+    ).toEqual(["PATH=/bin", "HOSTNAME=web", "TERM=xterm", "X=spec", "Y="]);
   });
 
   it("has a PATH in any case, TERM only with a terminal, and drops a name without a value", () => {

@@ -38,6 +38,8 @@ export interface EnvLookups {
 export interface ResolvedEnv {
   /** In the order of their first mention; a later value of the same name counts. */
   readonly variables: ReadonlyMap<string, string>;
+  /** Names of those whose value comes from a Secret, be it by another variable in it. */
+  readonly secrets: ReadonlySet<string>;
   /** What is not there and not optional: the start waits for it. */
   readonly missing: readonly MissingEnvSource[];
   /** Keys of `envFrom` sources that make no variable name; core/v1 skips them and tells so in an event. */
@@ -51,6 +53,7 @@ type EnvVar = NonNullable<ContainerSpec["env"]>[number];
 interface Resolution {
   readonly lookups: EnvLookups;
   readonly variables: Map<string, string>;
+  readonly secrets: Set<string>;
   readonly missing: MissingEnvSource[];
   readonly skipped: (EnvSource & { keys: string[] })[];
 }
@@ -79,7 +82,7 @@ export function envSources(spec: EnvSpec): EnvSource[] {
  * @throws SpecError when a fieldRef names a field there is none of
  */
 export function resolveEnv(spec: EnvSpec, lookups: EnvLookups): ResolvedEnv {
-  const resolution: Resolution = { lookups, variables: new Map(), missing: [], skipped: [] };
+  const resolution: Resolution = { lookups, variables: new Map(), secrets: new Set(), missing: [], skipped: [] };
   for (const from of spec.envFrom ?? []) addAll(resolution, from);
   for (const [index, variable] of (spec.env ?? []).entries()) addOne(resolution, variable, `spec.env[${index}]`);
   return resolution;
@@ -97,7 +100,7 @@ function addAll(resolution: Resolution, from: EnvFrom): void {
     // Sorted, so that the same object gives the same spec whatever order the API server answers in.
     const keys = Object.keys(values).sort();
     for (const key of keys.filter((name) => isVariableName(prefix + name))) {
-      resolution.variables.set(prefix + key, values[key] ?? "");
+      set(resolution, prefix + key, values[key] ?? "", kind === "Secret");
     }
     const skipped = keys.filter((key) => !isVariableName(prefix + key));
     if (skipped.length > 0) resolution.skipped.push({ kind, name: ref.name, keys: skipped });
@@ -107,17 +110,24 @@ function addAll(resolution: Resolution, from: EnvFrom): void {
 function addOne(resolution: Resolution, variable: EnvVar, field: string): void {
   const { name, value, valueFrom } = variable;
   if (valueFrom === undefined) {
-    resolution.variables.set(name, expandEnv(value ?? "", resolution.variables));
+    const secret = resolution.secrets.values().some((other) => value?.includes(`$(${other})`));
+    set(resolution, name, expandEnv(value ?? "", resolution.variables), secret);
     return;
   }
   if (valueFrom.fieldRef !== undefined) {
-    resolution.variables.set(name, fieldValue(resolution.lookups.fields, valueFrom.fieldRef.fieldPath, field));
+    set(resolution, name, fieldValue(resolution.lookups.fields, valueFrom.fieldRef.fieldPath, field), false);
     return;
   }
   const found =
     keyValue(resolution, "Secret", valueFrom.secretKeyRef) ??
     keyValue(resolution, "ConfigMap", valueFrom.configMapKeyRef);
-  if (found !== undefined) resolution.variables.set(name, found);
+  if (found !== undefined) set(resolution, name, found, valueFrom.secretKeyRef !== undefined);
+}
+
+function set({ variables, secrets }: Resolution, name: string, value: string, secret: boolean): void {
+  variables.set(name, value);
+  if (secret) secrets.add(name);
+  else secrets.delete(name);
 }
 
 /** The value of one key; undefined, and noted as missing unless optional, when it is not there. */
@@ -163,21 +173,20 @@ function isVariableName(name: string): boolean {
 export interface EnvInput {
   readonly hostname: string;
   readonly tty: boolean;
-  /** `NAME=value`, as all that follow. Docker's link variables. */
-  readonly links?: readonly string[];
+  /** `NAME=value`, as the spec's. */
   readonly image: readonly string[];
   readonly spec: readonly string[];
 }
 
 /**
- * The environment of the process: PATH, HOSTNAME, TERM with a terminal, links, the image's, the spec's; a later value of
+ * The environment of the process: PATH, HOSTNAME, TERM with a terminal, the image's, the spec's; a later value of
  * the same name takes the earlier one's place, and a name without `=` removes it (Docker's rules). HOME is the runtime's
  * to set, from the passwd file, where nobody has set it.
  */
-export function processEnv({ hostname, tty, links = [], image, spec }: EnvInput): string[] {
+export function processEnv({ hostname, tty, image, spec }: EnvInput): string[] {
   const defaults = [`PATH=${DEFAULT_PATH}`, `HOSTNAME=${hostname}`, ...(tty ? ["TERM=xterm"] : [])];
   const entries = new Map<string, string>();
-  for (const entry of [...defaults, ...links, ...image, ...spec]) {
+  for (const entry of [...defaults, ...image, ...spec]) {
     const end = entry.indexOf("=");
     if (end === -1) entries.delete(entry);
     else entries.set(entry.slice(0, end), entry);

@@ -12,6 +12,9 @@ export type { EnvLookups, EnvSource, EnvSourceKind, MissingEnvSource, ResolvedEn
 export { SpecError } from "./errors.ts";
 export { endReason, signalName, signalNumber, stopSignal, UNKNOWN_EXIT_STATUS } from "./exit.ts";
 export type { EndReason } from "./exit.ts";
+export { withNetworkOf } from "./joined.ts";
+export { linkVariables, visibleEnv, withLinks, withSecretNames } from "./links.ts";
+export type { LinkedPeer } from "./links.ts";
 export { linuxResources, updatedResources } from "./resources.ts";
 export type { ResourceFacts } from "./resources.ts";
 export { readSeccomp } from "./seccomp-file.ts";

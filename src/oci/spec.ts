@@ -36,8 +36,6 @@ export interface SpecInput extends Partial<DeviceWish> {
   readonly user: ResolvedUser;
   /** The spec's `env` and `envFrom`, resolved: `NAME=value`. */
   readonly env: readonly string[];
-  /** Docker's link variables, `NAME=value`. */
-  readonly links?: readonly string[];
   /** Volumes and the files of the network (`/etc/hosts` …). */
   readonly mounts: readonly OciMount[];
   readonly hostname: string;
@@ -84,7 +82,7 @@ export function buildSpec(input: SpecInput): OciSpec {
 }
 
 function processOf(input: SpecInput, security: SecurityContext, capabilities: string[]): OciProcess {
-  const { container, image, user, env, links = [], hostname } = input;
+  const { container, image, user, env, hostname } = input;
   const { spec } = container;
   const tty = spec.tty === true;
   const limits = rlimits(spec.ulimits ?? []);
@@ -93,7 +91,7 @@ function processOf(input: SpecInput, security: SecurityContext, capabilities: st
     terminal: tty,
     user: { uid: user.uid, gid: user.gid, additionalGids: [...user.additionalGids] },
     args: commandLine(spec, image, variablesOf(env)),
-    env: processEnv({ hostname, tty, links, image: image.Env ?? [], spec: env }),
+    env: processEnv({ hostname, tty, image: image.Env ?? [], spec: env }),
     cwd: workingDirectory(spec, image),
     // Neither inheritable nor ambient: a process that is not root has none of them (Docker's rule).
     capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },

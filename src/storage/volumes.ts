@@ -2,14 +2,15 @@
 import { readdir, rm } from "node:fs/promises";
 import { join, posix } from "node:path";
 import type { ContainerSpec, Volume, VolumeMount } from "../api/index.ts";
-import { nameFiles } from "../network/index.ts";
+import { nameFiles, withBlock } from "../network/index.ts";
 import { mountsBelow, orMissing, unmountBelow } from "../node/index.ts";
 import { prepareAnonymous } from "./anonymous.ts";
 import { prepareEmptyDir } from "./empty-dir.ts";
 import { VolumeError, forVolume } from "./errors.ts";
 import type { FileSet } from "./file-set.ts";
 import { filesDirectory, hasFiles, writeFiles } from "./file-volume.ts";
-import { writeNameFiles } from "./files.ts";
+import { shareNameFiles, updateHosts, writeNameFiles } from "./files.ts";
+import type { FileOptions } from "./files.ts";
 import { prepareHostPath } from "./host-path.ts";
 import { NamedVolumes } from "./named.ts";
 import { checkPropagation } from "./propagation.ts";
@@ -100,21 +101,37 @@ export class Volumes {
   /**
    * Writes the container's hosts, hostname and resolv.conf and answers their mounts, without those a volumeMount covers.
    *
-   * @param network the container's attachment, if it has one of its own
+   * @param network the container's attachment, if it has one of its own, and the block of its hosts file
    * @throws VolumeError
    */
   async writeFiles(
     id: string,
     wish: Pick<VolumeWish, "name" | "spec">,
-    network: { ipAddresses: readonly string[] } | undefined,
+    network: { ipAddresses: readonly string[]; hostsBlock?: string } | undefined,
   ): Promise<BindMount[]> {
     const context = { ...this.#options, id };
-    return forVolume("of the container's own files", dataDirectory(context), async () =>
-      writeNameFiles(context, await nameFiles(wish, network?.ipAddresses ?? []), {
-        readOnly: wish.spec.securityContext?.readOnlyRootFilesystem ?? false,
-        covered: coveredPaths(wish),
-      }),
+    return forVolume("of the container's own files", dataDirectory(context), async () => {
+      const files = await nameFiles(wish, network?.ipAddresses ?? []);
+      const hosts = withBlock(files.hosts, network?.hostsBlock ?? "");
+      return writeNameFiles(context, { ...files, hosts }, fileOptions(wish));
+    });
+  }
+
+  /**
+   * Gives a container the hosts, hostname and resolv.conf of the one whose network it has joined, and answers their mounts.
+   *
+   * @throws VolumeError
+   */
+  async shareFiles(id: string, wish: Pick<VolumeWish, "spec">, peer: string): Promise<BindMount[]> {
+    const context = { ...this.#options, id };
+    return forVolume("of the joined container's own files", dataDirectory({ ...context, id: peer }), () =>
+      shareNameFiles(context, peer, fileOptions(wish)),
     );
+  }
+
+  /** Brings the block of a running container's hosts file up to date. */
+  async updateHosts(id: string, block: string): Promise<void> {
+    await updateHosts({ ...this.#options, id }, block);
   }
 
   /**
@@ -184,6 +201,10 @@ async function prepareMount(
 function isFiles(spec: ContainerSpec, name: string): boolean {
   const volume = spec.volumes?.find((each) => each.name === name);
   return volume?.configMap !== undefined || volume?.secret !== undefined;
+}
+
+function fileOptions(wish: Pick<VolumeWish, "spec">): FileOptions {
+  return { readOnly: wish.spec.securityContext?.readOnlyRootFilesystem ?? false, covered: coveredPaths(wish) };
 }
 
 function coveredPaths(wish: Pick<VolumeWish, "spec">): Set<string> {
