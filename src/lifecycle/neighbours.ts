@@ -15,6 +15,8 @@ export interface Neighbour {
   readonly id: string;
   /** Its process runs, or is paused, and is not being stopped. */
   readonly running: boolean;
+  /** When its process was started: a joined network may be another one since. */
+  readonly since?: string;
   readonly namespace: string;
   readonly name: string;
   readonly hostname: string;
@@ -102,7 +104,9 @@ export class Neighbours {
     if (before?.neighbour !== undefined && before.neighbour.id !== neighbour?.id) {
       this.#written.delete(before.neighbour.id);
     }
-    for (const each of [before?.neighbour, neighbour]) if (each !== undefined) this.#touch(each);
+    if (!isSame(namesOf(before?.neighbour), namesOf(neighbour))) {
+      for (const each of [before?.neighbour, neighbour]) if (each !== undefined) this.#touch(each);
+    }
     this.#wake(key);
     await this.#write();
   }
@@ -128,7 +132,7 @@ export class Neighbours {
     this.#held.add(self.id);
     try {
       await this.#pass;
-      const block = this.#block(self, this.#named(self));
+      const block = this.#block(self, linesOfAll(this.#members().get(networkOf(self)) ?? []));
       const result = await write(block);
       this.#written.set(self.id, block);
       return result;
@@ -174,13 +178,14 @@ export class Neighbours {
     this.#changed.clear();
     for (const network of changed) {
       const neighbours = members.get(network) ?? [];
-      await Promise.all(neighbours.map((self) => this.#update(self, neighbours)));
+      const lines = linesOfAll(neighbours);
+      await Promise.all(neighbours.map((self) => this.#update(self, lines)));
     }
   }
 
-  async #update(self: Neighbour, neighbours: readonly Neighbour[]): Promise<void> {
+  async #update(self: Neighbour, lines: readonly OwnedLine[]): Promise<void> {
     if (this.#held.has(self.id)) return;
-    const block = this.#block(self, neighbours);
+    const block = this.#block(self, lines);
     if (this.#written.get(self.id) === block) return;
     try {
       await this.#writeBlock(self.id, block);
@@ -200,13 +205,11 @@ export class Neighbours {
     return Map.groupBy(sorted, networkOf);
   }
 
-  #named(self: Neighbour): Neighbour[] {
-    return this.#members().get(networkOf(self)) ?? [];
-  }
-
-  /** Links first: an alias may be another container's name. */
-  #block(self: Neighbour, neighbours: readonly Neighbour[]): string {
-    return hostsBlock([...this.#linkLines(self), ...neighbourLines(self, neighbours)]);
+  /** Links first: an alias may be another container's name. Its own host name is in a container's file already. */
+  #block(self: Neighbour, lines: readonly OwnedLine[]): string {
+    if (self.network === undefined) return "";
+    const others = self.hostname === self.name ? lines.filter(({ id }) => id !== self.id) : lines;
+    return hostsBlock([...this.#linkLines(self), ...others]);
   }
 
   #linkLines({ links }: Neighbour): HostsLine[] {
@@ -217,18 +220,25 @@ export class Neighbours {
   }
 }
 
+interface OwnedLine extends HostsLine {
+  readonly id: string;
+}
+
 /** Names, as on a Docker network of one's own: each container's own, and its host name where no other is called so. */
-function neighbourLines(self: Neighbour, neighbours: readonly Neighbour[]): HostsLine[] {
+function linesOfAll(neighbours: readonly Neighbour[]): OwnedLine[] {
   const taken = new Set(neighbours.map(({ name }) => name));
   return neighbours.flatMap((each) => {
-    const isOwn = each.id === self.id;
-    const withHostname = !isOwn && !taken.has(each.hostname);
+    const names = taken.has(each.hostname) ? [each.name] : [each.name, each.hostname];
     taken.add(each.hostname);
-    // Its own host name is in its file already.
-    return isOwn && each.hostname === each.name
-      ? []
-      : linesOf(each, withHostname ? [each.name, each.hostname] : [each.name]);
+    return linesOf(each, names).map((line) => ({ ...line, id: each.id }));
   });
+}
+
+/** What of a container others find in their hosts files. */
+function namesOf(neighbour: Neighbour | undefined): unknown {
+  if (neighbour?.network === undefined) return undefined;
+  const { id, namespace, name, hostname: own, network, addresses, links } = neighbour;
+  return { id, namespace, name, own, network, addresses, links };
 }
 
 function linesOf({ addresses }: Neighbour, names: readonly string[]): HostsLine[] {
@@ -247,7 +257,9 @@ function isSame(a: unknown, b: unknown): boolean {
 export function neighbourOf({ record, task }: Instance, network: Addressed | undefined): Neighbour {
   const alive = task?.status === "running" || task?.status === "paused" || task?.status === "pausing";
   // One that is being stopped takes its network away in a moment.
-  return toNeighbour(record, network, alive && record.state.stopping === undefined);
+  const running = alive && record.state.stopping === undefined;
+  const since = record.state.run?.startedAt;
+  return { ...toNeighbour(record, network, running), ...(since === undefined ? {} : { since }) };
 }
 
 interface Addressed {
