@@ -104,6 +104,13 @@ describe("with a task", () => {
     expect(decide({ kind: "deleting" }, seen(unknown), NOW)).toEqual({ verb: "wait", until: later(1000) });
   });
 
+  it("stops one whose joined network is another now, to be started in that without counting as a restart", () => {
+    expect(verb(wish(), seen({ ...running(), moved: true }))).toBe("stop");
+    expect(verb(wish({ desiredState: "Paused" }), seen({ ...paused, moved: true }))).toBe("stop");
+    const ended = { record: record({ lastEnd: end({ requested: true }) }) };
+    expect(decide(wish(), seen(ended), NOW)).toMatchObject({ verb: "startAgain", counts: false });
+  });
+
   it("leaves alone what is as wished", () => {
     expect(verb(wish(), seen(running()))).toBe("none");
     expect(

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { bridgeNetwork, checkBridgeOptions } from "./bridge.ts";
+import { addressProblem, bridgeNetwork, checkBridgeOptions } from "./bridge.ts";
 
 const OPTIONS = {
   bridgeName: "berth0",
@@ -37,4 +37,26 @@ describe("the default network", () => {
       }).toThrow("--bridge-subnet");
     },
   );
+});
+
+describe("an address of the subnet", () => {
+  it.each(["10.89.0.2", "10.89.255.254"])("may be %s", (address) => {
+    expect(addressProblem(address, "10.89.0.0/16")).toBeUndefined();
+  });
+
+  it.each([
+    ["10.90.0.2", "is outside the subnet 10.89.0.0/16"],
+    ["10.88.255.255", "is outside the subnet"],
+    ["fd00::2", "is outside the subnet"],
+    ["10.89.0.1", "is the address of the node's bridge itself"],
+    ["10.89.0.0", "is no host's address"],
+    ["10.89.255.255", "is no host's address"],
+  ])("can't be %s, which %s", (address, says) => {
+    expect(addressProblem(address, "10.89.0.0/16")).toContain(says);
+  });
+
+  it("is told by the subnet's first address, whichever one the flag names", () => {
+    expect(addressProblem("10.89.0.9", "10.89.0.10/29")).toBe("is the address of the node's bridge itself");
+    expect(addressProblem("10.89.0.16", "10.89.0.10/29")).toContain("is outside");
+  });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { portmapRemoval } from "./host.ts";
+import { masqueradeRemoval, masqueradeRule, portmapRemoval } from "./host.ts";
 
 const TABLE = `*nat
 :PREROUTING ACCEPT [0:0]
@@ -38,5 +38,24 @@ describe("portmapRemoval", () => {
 
   it("has nothing to do without them", () => {
     expect(portmapRemoval("*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n")).toBeUndefined();
+  });
+});
+
+describe("masqueradeRemoval", () => {
+  const rule = (subnet: string, bridge: string) => `-A ${masqueradeRule(bridge, subnet).join(" ")}`;
+
+  it("takes the bridge's rules, of whatever subnet, and nobody else's", () => {
+    const rules = [rule("10.89.0.0/16", "berth0"), rule("10.90.0.0/16", "berth0"), rule("10.91.0.0/16", "berth01")];
+    const table = TABLE.replace(
+      "COMMIT",
+      [...rules, "-A POSTROUTING -s 10.0.0.0/8 ! -o berth0 -j MASQUERADE"].join("\n"),
+    );
+    expect(masqueradeRemoval(table, "berth0")?.split("\n")).toEqual([
+      "*nat",
+      ...rules.slice(0, 2).map((each) => each.replace("-A", "-D")),
+      "COMMIT",
+      "",
+    ]);
+    expect(masqueradeRemoval(TABLE, "berth0")).toBeUndefined();
   });
 });

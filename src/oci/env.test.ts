@@ -43,6 +43,20 @@ describe("resolveEnv", () => {
     ]);
   });
 
+  it("knows which values come from Secrets, also by way of another variable", () => {
+    const { secrets } = resolve({
+      envFrom: [{ configMapRef: { name: "app" } }, { prefix: "DB_", secretRef: { name: "db" } }],
+      env: [
+        { name: "URL", value: "db:$(DB_password)@host" },
+        { name: "AGAIN", value: "$(URL)" },
+        { name: "CLEAN", value: "$(A) $(LATER)" },
+        { name: "DB_9bad", value: "over it" },
+        { name: "KEY", valueFrom: { secretKeyRef: { name: "db", key: "password" } } },
+      ],
+    });
+    expect([...secrets].sort()).toEqual(["AGAIN", "DB_password", "KEY", "URL"]);
+  });
+
   it("takes values from keys and fields, unexpanded", () => {
     const { variables } = resolveEnv(
       {

@@ -142,6 +142,17 @@ export const CONTRADICTORY: readonly Case[] = [
     says: "hostPort is given twice",
   },
   {
+    name: "hostPort given at an address and at all",
+    spec: {
+      ports: [
+        { containerPort: 80, hostPort: 8080, hostIP: "127.0.0.1" },
+        { containerPort: 81, hostPort: 8080, hostIP: "0.0.0.0" },
+      ],
+    },
+    field: "spec.ports",
+    says: "hostPort is given twice",
+  },
+  {
     name: "name of two ports",
     spec: {
       ports: [

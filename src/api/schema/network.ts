@@ -31,8 +31,10 @@ export const ports = list("Ports of the container, and those of the node that le
   max: 100,
   rules: [
     {
-      rule: "self.all(a, !has(a.hostPort) || self.exists_one(b, has(b.hostPort) && b.hostPort == a.hostPort && b.protocol == a.protocol && (has(b.hostIP) ? b.hostIP : '') == (has(a.hostIP) ? a.hostIP : '')))",
-      message: "a hostPort is given twice: each pair of hostPort and protocol can be used once for a hostIP",
+      // Without a hostIP, or with one of these, a port is open on every address of the node.
+      rule: "self.all(a, !has(a.hostPort) || self.exists_one(b, has(b.hostPort) && b.hostPort == a.hostPort && b.protocol == a.protocol && (!has(a.hostIP) || !has(b.hostIP) || a.hostIP == b.hostIP || a.hostIP in ['', '0.0.0.0', '::'] || b.hostIP in ['', '0.0.0.0', '::'])))",
+      message:
+        "a hostPort is given twice: each pair of hostPort and protocol can be used once for a hostIP, or once for all",
     },
     {
       rule: "self.all(a, !has(a.name) || self.exists_one(b, has(b.name) && b.name == a.name))",
