@@ -14,6 +14,7 @@ section 'ip route'
 ip route | sort
 section 'sysctl'
 cat /proc/sys/net/ipv4/ip_forward
+[ ! -e /proc/sys/net/ipv6/conf/all/forwarding ] || cat /proc/sys/net/ipv6/conf/all/forwarding
 for save in iptables-save ip6tables-save; do
   section "$save"
   if command -v "$save" >/dev/null; then

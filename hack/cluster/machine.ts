@@ -15,19 +15,23 @@ const NODES = join(DIR, "nodes");
 const BEFORE = join(DIR, "before.json");
 const LOCK = join(ROOT, "lock");
 const IP_FORWARD = "/proc/sys/net/ipv4/ip_forward";
+const IP6_FORWARD = "/proc/sys/net/ipv6/conf/all/forwarding";
 
 /** Directories that containerd and runc make wherever their own are, deepest first. */
 const SHARED_DIRS = ["/run/containerd/s", "/run/containerd/runc", "/run/containerd", "/run/runc", "/opt/containerd"];
 
-type Before = { ipForward: string; tables: Record<Family, Table[]>; dirs: string[] };
+/** `ip6Forward` is absent on a machine without IPv6. */
+type Before = { ipForward: string; ip6Forward?: string; tables: Record<Family, Table[]>; dirs: string[] };
 
 /** To be called before a node changes anything of the machine. */
 export async function joinMachine(nodeDir: string): Promise<void> {
   await locked(async () => {
     mkdirSync(NODES, { recursive: true });
     if (!existsSync(BEFORE)) {
+      const ip6Forward = readText(IP6_FORWARD);
       const before: Before = {
         ipForward: readFileSync(IP_FORWARD, "utf8"),
+        ...(ip6Forward === undefined ? {} : { ip6Forward }),
         tables: { ip: await readTables("ip"), ip6: await readTables("ip6") },
         dirs: SHARED_DIRS.filter((dir) => existsSync(dir)),
       };
@@ -47,11 +51,17 @@ export async function leaveMachine(nodeDir: string): Promise<void> {
     if (others.length > 0) return;
     const before = JSON.parse(readFileSync(BEFORE, "utf8")) as Before;
     for (const family of FAMILIES) await removeEmptyChains(family, before.tables[family]);
-    if (before.ipForward !== readText(IP_FORWARD)) writeFileSync(IP_FORWARD, before.ipForward);
+    putBack(IP_FORWARD, before.ipForward);
+    if (before.ip6Forward !== undefined) putBack(IP6_FORWARD, before.ip6Forward);
     for (const dir of SHARED_DIRS) if (!before.dirs.includes(dir)) removeIfEmpty(dir);
     rmSync(DIR, { recursive: true });
   });
   removeIfEmpty(ROOT);
+}
+
+// Not written where it is as it was: a write of IPv6's resets it for every interface.
+function putBack(path: string, value: string): void {
+  if (readText(path) !== value) writeFileSync(path, value);
 }
 
 function removeIfEmpty(dir: string): void {

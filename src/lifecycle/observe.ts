@@ -1,7 +1,7 @@
 /** Looks at what is there for one key: the records at containerd and their tasks. Nothing is remembered that can be asked. */
 import { parseKey } from "../kube/index.ts";
 import type { Instance, Observed } from "./decide.ts";
-import { neighbourOf } from "./neighbours.ts";
+import { neighbourOf } from "./neighbour.ts";
 import type { Parts } from "./parts.ts";
 import { hasMoved } from "./peers.ts";
 import { generationOf, type Record } from "./record.ts";

@@ -5,7 +5,7 @@
 import type { Container, ContainerSpec } from "../api/index.ts";
 import { containerPath, isForbidden, isNotFound, isUnavailable } from "../kube/index.ts";
 import { linkVariables, type OciSpec, visibleEnv, withLinks, withNetworkOf } from "../oci/index.ts";
-import { type Link, linksOf, type Neighbour } from "./neighbours.ts";
+import { type Link, linksOf, type Neighbour } from "./neighbour.ts";
 import type { Parts } from "./parts.ts";
 import { type Applied, keyOf, type Record } from "./record.ts";
 import type { Waiting } from "./status.ts";

@@ -12,7 +12,7 @@ import { decide, type Desired, type Observed } from "./decide.ts";
 import { bothOf, verdictAfter } from "./failure.ts";
 import { dropFinalizer, ensureFinalizer, hasFinalizer } from "./finalizer.ts";
 import { followLog } from "./log.ts";
-import { neighbourOf } from "./neighbours.ts";
+import { neighbourOf } from "./neighbour.ts";
 import { observe } from "./observe.ts";
 import type { Parts } from "./parts.ts";
 import { neededKeys } from "./peers.ts";

@@ -4,15 +4,15 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { isAlreadyExists } from "../containerd/index.ts";
-import { addressProblem, type Attachment } from "../network/index.ts";
-import { type OciImageConfig, type OciMount, SpecError } from "../oci/index.ts";
+import type { Attachment } from "../network/index.ts";
+import type { OciImageConfig, OciMount } from "../oci/index.ts";
+import { attachNetwork, writeNames } from "./attach.ts";
 import { removeCgroups } from "./cgroup.ts";
 import { defaultAppArmor } from "./confinement.ts";
 import { renewDevices } from "./devices.ts";
 import { at, bothOf } from "./failure.ts";
-import { toNeighbour } from "./neighbours.ts";
 import type { Parts } from "./parts.ts";
-import { type Joined, type Peers, withPeers } from "./peers.ts";
+import { type Peers, withPeers } from "./peers.ts";
 import { type Applied, NEVER_RUN, type Record, type RunState } from "./record.ts";
 import { hasRecursiveReadOnly, runtimeHandler, specFor } from "./spec.ts";
 import { createTask, forgetSandbox, rememberSandbox, startTask } from "./task.ts";
@@ -76,7 +76,7 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
     at("storage", () => prepareStorage(parts, wish, undo)),
     at("network", () => attachNetwork(parts, wish, undo)),
   );
-  const files = await at("storage", () => prepareFiles(parts, wish, network));
+  const files = await at("storage", () => writeNames(parts, wish, network));
   const mounts = [...storage.volumes, ...files];
 
   const state = afterStart(wish, network);
@@ -142,45 +142,6 @@ async function createRootfs(parts: Parts, { id, applied }: Start): Promise<Stora
     await parts.rootfs.remove(id);
     return parts.rootfs.prepare(id, applied.image.chainID, { lease: id });
   }
-}
-
-/** The network namespace and the addresses; a container that is started again keeps those it has. */
-async function attachNetwork(parts: Parts, wish: Start, undo: Undo): Promise<Attachment | undefined> {
-  const { id, applied, peers } = wish;
-  if (peers.joined !== undefined) return joinNetwork(parts, wish, peers.joined, undo);
-  const { mode = "Bridge", name: networkName, ipAddress, macAddress } = applied.spec.network ?? {};
-  if (mode !== "Bridge" && mode !== "None") return undefined;
-  const kept = wish.record === undefined ? undefined : await parts.network.status(id);
-  if (kept !== undefined) return kept;
-  if (networkName === undefined) checkAddress(parts, ipAddress);
-  undo.defer(() => parts.network.detach(id));
-  return parts.network.attach({ id, mode, ports: applied.spec.ports, networkName, ipAddress, macAddress });
-}
-
-/** An address that the node's own bridge can never give is the spec's mistake. */
-function checkAddress({ bridgeSubnet }: Parts, ipAddress: string | undefined): void {
-  const problem = ipAddress === undefined ? undefined : addressProblem(ipAddress, bridgeSubnet);
-  if (problem !== undefined) throw new SpecError("spec.network.ipAddress", `${String(ipAddress)} ${problem}`);
-}
-
-/** The network of another container, which it keeps as long as that one has it. */
-async function joinNetwork(parts: Parts, wish: Start, joined: Joined, undo: Undo): Promise<Attachment | undefined> {
-  const { id, record } = wish;
-  if (record !== undefined && (await parts.network.isShared(id, joined.id))) return parts.network.status(id);
-  undo.defer(() => parts.network.detach(id));
-  if (!joined.hostNetwork) return parts.network.join(id, joined.id);
-  await parts.network.detach(id);
-  return undefined;
-}
-
-/** The files that name hosts: another container's with its network, or its own, which then tell of its neighbours. */
-async function prepareFiles(parts: Parts, wish: Start, network: Attachment | undefined): Promise<readonly OciMount[]> {
-  const { id, applied, peers } = wish;
-  if (peers.joined !== undefined) return parts.volumes.shareFiles(id, applied, peers.joined.id);
-  const self = toNeighbour(wish, network, false);
-  return parts.neighbours.writing(self, (hostsBlock) =>
-    parts.volumes.writeFiles(id, applied, network === undefined ? undefined : { ...network, hostsBlock }),
-  );
 }
 
 /** What a container that is started again has from others may be new. */
