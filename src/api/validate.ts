@@ -7,7 +7,7 @@ import { asNode, isFields, type SchemaNode } from "./schema/node.ts";
 import { container, containerCheckpoint } from "./schema/objects.ts";
 import { containerSpec } from "./schema/spec.ts";
 import type { ContainerSpec, FieldError, Resources } from "./types.ts";
-import { filePaths, mountPaths } from "./volume-paths.ts";
+import { filePartPaths, filePaths, mountPaths } from "./volume-paths.ts";
 
 const SCHEMAS: ReadonlyMap<string, SchemaNode> = new Map([
   ["Container", asNode(container)],
@@ -35,6 +35,7 @@ export function validate(object: unknown): FieldError[] {
     ...limitsBelowRequests(resources),
     ...mountPaths(volumeMounts),
     ...filePaths(volumes),
+    ...filePartPaths(volumes, volumeMounts),
   ];
 }
 

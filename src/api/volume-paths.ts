@@ -24,6 +24,23 @@ export function filePaths(volumes: readonly Volume[] = []): FieldError[] {
   ]);
 }
 
+/** Parts of a configMap or secret that can't be among its files, whatever keys the object has. */
+export function filePartPaths(volumes: readonly Volume[] = [], mounts: readonly VolumeMount[] = []): FieldError[] {
+  return mounts.flatMap(({ name, subPath = "" }, index) => {
+    const volume = volumes.find((each) => each.name === name);
+    const source = volume?.configMap ?? volume?.secret;
+    const part = namesOf(subPath).join("/");
+    // What begins with ".." is the volume's own.
+    if (source === undefined || part === "" || part.startsWith("..")) return [];
+    const field = `spec.volumeMounts[${index}].subPath`;
+    if (source.items === undefined)
+      return part.includes("/") ? [invalid(field, subPath, `must be a key: volume ${name} has no directories`)] : [];
+    const paths = source.items.map(({ path }) => namesOf(path).join("/"));
+    if (paths.some((path) => `${path}/`.startsWith(`${part}/`))) return [];
+    return [invalid(field, subPath, `must be the path of an item of volume ${name}: ${paths.join(", ")}`)];
+  });
+}
+
 function itemPaths(items: readonly { path: string }[] = [], list: string): FieldError[] {
   const paths = items.map(({ path }) => namesOf(path).join("/"));
   return items.flatMap((item, index) => {

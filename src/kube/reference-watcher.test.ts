@@ -56,6 +56,18 @@ describe("ReferenceWatcher", () => {
     await until(() => appeared.length === 1);
   });
 
+  it("waits for another part of the same object when that is asked for instead", async () => {
+    const part = (name: string) => ({ ...reference, part: name, satisfied: (each: object) => name in each });
+    watcher.wait("k", part("a"));
+    watcher.wait("k", part("a"));
+    await until(() => watches.length === 1);
+    watcher.wait("k", part("b"));
+    await until(() => watches.length === 2);
+    watches[1]?.response.write(line("ADDED", object("s", 1, { b: {} })));
+    await until(() => appeared.length === 1);
+    expect(watches).toHaveLength(2);
+  });
+
   it("closes the watch of a key that is forgotten", async () => {
     watcher.wait("k", reference);
     await until(() => watches.length === 1);

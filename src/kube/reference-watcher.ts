@@ -13,6 +13,8 @@ export type Reference = {
   name: string;
   /** Whether the object is what was waited for (it has the key that was missing); it only has to exist by default. */
   satisfied?: (object: KubeObject) => boolean;
+  /** What of the object is waited for, where that is not the whole of it: tells such waits apart. */
+  part?: string;
 };
 
 export type ReferenceWatcherOptions = {
@@ -49,10 +51,10 @@ export class ReferenceWatcher {
 
   /**
    * Calls `onAppear(key)` once, as soon as the object is there, be it already. A key waits for one thing at a time: another
-   * reference replaces the former, the same one (path and name) goes on.
+   * reference replaces the former, the same one (path, name and part) goes on.
    */
   wait(key: string, reference: Reference): void {
-    const id = `${reference.path}/${reference.name}`;
+    const id = `${reference.path}/${reference.name}/${reference.part ?? ""}`;
     if (this.#waits.get(key)?.id === id) return;
     this.forget(key);
     const abort = new AbortController();

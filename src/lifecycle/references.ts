@@ -52,7 +52,7 @@ export function waitForReference(
   parts.references.wait(key, {
     path: referencePath(source.kind, namespace),
     name: source.name,
-    ...(wanted === undefined ? {} : { satisfied: (object: DataObject) => hasKey(object, wanted) }),
+    ...(wanted === undefined ? {} : { part: wanted, satisfied: (object: DataObject) => hasKey(object, wanted) }),
   });
   return { reason: source.kind === "Secret" ? "WaitingForSecret" : "WaitingForConfigMap", message };
 }

@@ -28,7 +28,7 @@ export async function resolveFiles(
   { namespace }: Pick<Applied, "namespace">,
   spec: Applied["spec"],
 ): Promise<{ files: VolumeFiles } | Waiting> {
-  const found = await lookUp(parts, namespace, fileSources(spec.volumes), {});
+  const found = await lookUp(parts, namespace, fileSources(spec), {});
   return "files" in found ? found : waitFor(parts, key, namespace, found);
 }
 
@@ -42,7 +42,7 @@ export async function refreshFiles(
   key: string,
   { id, applied }: Record,
 ): Promise<{ files: VolumeFiles } | Waiting> {
-  const sources = fileSources(applied.spec.volumes);
+  const sources = fileSources(applied.spec);
   const there = await Promise.all(sources.map(({ volume }) => parts.volumes.hasFiles(id, volume)));
   const complete = !there.includes(false);
   // Those that are followed are up to date.
@@ -107,7 +107,7 @@ export class FileUpdates {
    */
   async keep(key: string, instance: Instance | undefined, desired: Desired): Promise<void> {
     const sources =
-      instance !== undefined && isNeeded(instance, desired) ? fileSources(instance.record.applied.spec.volumes) : [];
+      instance !== undefined && isNeeded(instance, desired) ? fileSources(instance.record.applied.spec) : [];
     if (instance === undefined || sources.length === 0) {
       this.forget(key);
       return;

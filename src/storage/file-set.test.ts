@@ -8,6 +8,7 @@ const source = (more: Partial<FileSource> = {}): FileSource => ({
   name: "c",
   defaultMode: 0o644,
   optional: false,
+  mounted: [],
   ...more,
 });
 const isMissing = (files: ReturnType<typeof filesOf>): files is { missing: string } => "missing" in files;
@@ -46,20 +47,35 @@ describe("filesOf", () => {
     expect(shown(filesOf(source({ items, optional: true }), { data: { a: "1" } }))).toEqual({ a: "1 644" });
     expect(shown(filesOf(source({ items, optional: true }), undefined))).toEqual({});
   });
+
+  it("misses a key that a subPath names, where no items say what there is", () => {
+    const mounted = ["a", "b"];
+    expect(filesOf(source({ mounted }), { data: { a: "1" } })).toEqual({ missing: "b" });
+    expect(shown(filesOf(source({ mounted, optional: true }), undefined))).toEqual({});
+    const items = [{ key: "a", path: "x" }];
+    expect(shown(filesOf(source({ mounted: ["x"], items }), { data: { a: "1" } }))).toEqual({ x: "1 644" });
+  });
 });
 
 describe("fileSources", () => {
   it("finds those of the API server, with the schema's defaults where they are not filled in", () => {
     const items = [{ key: "k", path: "p" }];
     expect(
-      fileSources([
-        { name: "a", emptyDir: {} },
-        { name: "b", secret: { secretName: "s", items, optional: true } },
-        { name: "c", configMap: { name: "m", defaultMode: 0o600 } },
-      ]),
+      fileSources({
+        volumes: [
+          { name: "a", emptyDir: {} },
+          { name: "b", secret: { secretName: "s", items, optional: true } },
+          { name: "c", configMap: { name: "m", defaultMode: 0o600 } },
+        ],
+        volumeMounts: ["./k", ".", "..data/x", undefined].map((subPath, index) => ({
+          name: "c",
+          mountPath: `/${index}`,
+          ...(subPath === undefined ? {} : { subPath }),
+        })),
+      }),
     ).toEqual([
-      { volume: "b", kind: "Secret", name: "s", items, defaultMode: 0o644, optional: true },
-      { volume: "c", kind: "ConfigMap", name: "m", defaultMode: 0o600, optional: false },
+      { volume: "b", kind: "Secret", name: "s", items, defaultMode: 0o644, optional: true, mounted: [] },
+      { volume: "c", kind: "ConfigMap", name: "m", defaultMode: 0o600, optional: false, mounted: ["k"] },
     ]);
   });
 });

@@ -1,5 +1,5 @@
 // The files that a configMap or secret volume consists of, as core/v1 has them. Pure.
-import type { Volume } from "../api/index.ts";
+import type { ContainerSpec } from "../api/index.ts";
 
 /** Files by their path in the volume. */
 export type FileSet = ReadonlyMap<string, { content: Uint8Array; mode: number }>;
@@ -12,6 +12,8 @@ export type FileSource = {
   /** The object's name. */
   name: string;
   items?: readonly { key: string; path: string; mode?: number }[] | undefined;
+  /** Keys that a volumeMount's subPath names, where no items do. */
+  mounted: readonly string[];
   defaultMode: number;
   optional: boolean;
 };
@@ -22,9 +24,16 @@ export type FileObject = { data?: Readonly<Record<string, string>>; binaryData?:
 const DEFAULT_MODE = 0o644;
 
 /** The volumes of a spec that are files of a Secret or ConfigMap. */
-export function fileSources(volumes: readonly Volume[] | undefined): FileSource[] {
-  return (volumes ?? []).flatMap(({ name: volume, secret, configMap }): FileSource[] => {
-    const common = { volume, defaultMode: DEFAULT_MODE, optional: false };
+export function fileSources({
+  volumes = [],
+  volumeMounts = [],
+}: Pick<ContainerSpec, "volumes" | "volumeMounts">): FileSource[] {
+  return volumes.flatMap(({ name: volume, secret, configMap }): FileSource[] => {
+    const mounted = volumeMounts
+      .filter(({ name }) => name === volume)
+      .map(({ subPath = "" }) => normal(subPath))
+      .filter((path) => path !== "" && !path.startsWith(".."));
+    const common = { volume, defaultMode: DEFAULT_MODE, optional: false, mounted };
     if (secret !== undefined) {
       const { secretName: name, ...rest } = secret;
       return [{ ...common, kind: "Secret", name, ...rest }];
@@ -34,13 +43,18 @@ export function fileSources(volumes: readonly Volume[] | undefined): FileSource[
 }
 
 /**
- * The files of a volume, or the first of its `items` whose key the object lacks, unless that is optional. An object that
+ * The files of a volume, or the first key that its `items` or a subPath name and the object lacks, unless that is optional
+ * (the kubelet mounts a directory for such a subPath, which nobody means). An object that
  * is not there (undefined) has no keys; whether it may be missing is the caller's to say.
  */
 export function filesOf(source: FileSource, object: FileObject | undefined): FileSet | { missing: string } {
-  const { items, defaultMode: mode, optional } = source;
+  const { items, defaultMode: mode, optional, mounted } = source;
   const contents = contentsOf(source.kind, object ?? {});
-  if (items === undefined) return new Map([...contents].map(([key, content]) => [key, { content: content(), mode }]));
+  if (items === undefined) {
+    const missing = optional ? undefined : mounted.find((key) => !contents.has(key));
+    if (missing !== undefined) return { missing };
+    return new Map([...contents].map(([key, content]) => [key, { content: content(), mode }]));
+  }
   const files = new Map<string, { content: Uint8Array; mode: number }>();
   for (const item of items) {
     const content = contents.get(item.key);

@@ -1,6 +1,7 @@
 import { type Case, mounts } from "./case.ts";
 
 const probe = { httpGet: { port: 80 } };
+const part = (subPath: string) => ({ name: "v", mountPath: "/v", subPath });
 const files = (...paths: string[]) => paths.map((path, index) => ({ key: `k${index}`, path }));
 
 /** Refused by a rule over several fields: by the agent, and by servers from 1.25 on. */
@@ -220,6 +221,20 @@ export const CONTRADICTORY: readonly Case[] = [
     spec: { volumes: [{ name: "v", configMap: { name: "c", items: files("./..data/a") } }] },
     field: "spec.volumes[0].configMap.items[0].path",
     says: "must not begin with '..'",
+    agentOnly: true,
+  },
+  {
+    name: "subPath that is no key",
+    spec: { volumes: [{ name: "v", secret: { secretName: "s" } }], volumeMounts: [part("a/b")] },
+    field: "spec.volumeMounts[0].subPath",
+    says: "must be a key",
+    agentOnly: true,
+  },
+  {
+    name: "subPath that is no item",
+    spec: { volumes: [{ name: "v", configMap: { name: "c", items: files("a/b", "c") } }], volumeMounts: [part("b")] },
+    field: "spec.volumeMounts[0].subPath",
+    says: "must be the path of an item of volume v: a/b, c",
     agentOnly: true,
   },
   {

@@ -160,14 +160,16 @@ describe("what is missing", () => {
     await test().delete(created);
   });
 
-  it("is waited for: a key, be it one of binary data", async () => {
+  it.each<[string, object, object, string]>([
+    ["of an item", { items: [{ key: "k", path: "file" }] }, {}, "/v/file"],
+    ["of a subPath", {}, { subPath: "k" }, "/v"],
+  ])("is waited for: a key %s, be it one of binary data", async (_, source, mount, path) => {
     const name = await configMap({ data: { other: "1" } });
-    const items = [{ key: "k", path: "file" }];
-    const created = await test().create(mounting({ configMap: { name, items } }));
+    const created = await test().create(mounting({ configMap: { name, ...source } }, mount));
     const { status } = await test().until(created, "waiting", (now) => now.status?.reason === "WaitingForConfigMap");
     expect(status?.message).toContain(`configmap "${name}" in namespace "default" has no key "k": add it`);
     await patchConfigMap(name, { binaryData: { k: base64("2") } });
-    await untilContent(await test().untilState(created, "Running"), "/v/file", "2");
+    await untilContent(await test().untilState(created, "Running"), path, "2");
     await test().delete(created);
   });
 });
