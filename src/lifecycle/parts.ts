@@ -48,6 +48,7 @@ export interface Parts {
   /** Where the node keeps its seccomp profiles. */
   readonly seccompDir: string;
   readonly bridgeSubnet: string;
+  readonly stateDir: string;
   readonly logDir: string;
   /** The kernel's id of this boot: a task that was started under another one ended with the reboot. */
   readonly bootID: string;
@@ -100,6 +101,7 @@ export function makeParts(settings: NodeSettings): Parts {
     cgroupRoot: config.cgroupRoot,
     seccompDir: join(dataDir, "seccomp"),
     bridgeSubnet: config.bridgeSubnet,
+    stateDir,
     logDir: config.logDir,
     bootID: facts.bootID,
     remains: new Set(),

@@ -2,6 +2,7 @@
 import { rm, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { removeCgroups } from "./cgroup.ts";
+import { execDirectory } from "./exec.ts";
 import type { Parts } from "./parts.ts";
 import { type Applied, generationOf } from "./record.ts";
 import { deleteTask, forgetSandbox, logFile } from "./task.ts";
@@ -18,6 +19,7 @@ export async function remove(parts: Parts, id: string): Promise<void> {
     forgetSandbox(parts, id),
     parts.containerd.leases.release(id),
     removeCgroups(parts, id),
+    rm(execDirectory(parts.stateDir, id), { recursive: true, force: true }),
   ]);
   await parts.rootfs.remove(id);
   await parts.records.delete(id);

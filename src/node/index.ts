@@ -13,6 +13,7 @@ export type { Cgroups } from "./cgroups.ts";
 export { errorCode, orMissing } from "./errno.ts";
 export { deviceAt, deviceNumbers, devicesAt, hostDevices, kernelAtLeast, nodeFacts } from "./facts.ts";
 export type { HostDevice, NodeFacts } from "./facts.ts";
+export { makeFifos, openFifoReader, openFifoWriter } from "./fifo.ts";
 export { isMounted, listMounts, mount, mountOf, mountsBelow, unmount, unmountBelow } from "./mounts.ts";
 export type { Mount, MountRequest } from "./mounts.ts";
 export { components, makeDirectories, resolveBelow } from "./paths.ts";

@@ -9,6 +9,9 @@ import { SpecError } from "./errors.ts";
 /** Docker's PATH where the image has none. */
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/** What a process with a terminal has. */
+export const TERM = "TERM=xterm";
+
 export type EnvSourceKind = "Secret" | "ConfigMap";
 
 /** A Secret or ConfigMap that an environment refers to. */
@@ -184,9 +187,14 @@ export interface EnvInput {
  * to set, from the passwd file, where nobody has set it.
  */
 export function processEnv({ hostname, tty, image, spec }: EnvInput): string[] {
-  const defaults = [`PATH=${DEFAULT_PATH}`, `HOSTNAME=${hostname}`, ...(tty ? ["TERM=xterm"] : [])];
+  const defaults = [`PATH=${DEFAULT_PATH}`, `HOSTNAME=${hostname}`, ...(tty ? [TERM] : [])];
+  return mergeEnv([...defaults, ...image, ...spec]);
+}
+
+/** The list with the last value of each name, at the place of the first; a name without `=` removes it (Docker's rule). */
+export function mergeEnv(list: readonly string[]): string[] {
   const entries = new Map<string, string>();
-  for (const entry of [...defaults, ...image, ...spec]) {
+  for (const entry of list) {
     const end = entry.indexOf("=");
     if (end === -1) entries.delete(entry);
     else entries.set(entry.slice(0, end), entry);

@@ -10,6 +10,8 @@ export type { ContainerDevice, DeviceWish } from "./devices.ts";
 export { envList, envSources, processEnv, resolveEnv } from "./env.ts";
 export type { EnvLookups, EnvSource, EnvSourceKind, MissingEnvSource, ResolvedEnv } from "./env.ts";
 export { SpecError } from "./errors.ts";
+export { execProcess } from "./exec.ts";
+export type { ExecWish } from "./exec.ts";
 export { endReason, signalName, signalNumber, stopSignal, UNKNOWN_EXIT_STATUS } from "./exit.ts";
 export type { EndReason } from "./exit.ts";
 export { withNetworkOf } from "./joined.ts";

@@ -15,6 +15,7 @@ export interface OciSpec {
 
 export interface OciProcess {
   terminal: boolean;
+  consoleSize?: { readonly width: number; readonly height: number };
   user: OciUser;
   args: string[];
   env: string[];
