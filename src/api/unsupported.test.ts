@@ -10,7 +10,6 @@ describe("unsupported", () => {
   it.each<[string, string, Partial<ContainerSpec>]>([
     ["spec.tty", "tty", { tty: true }],
     ["spec.stdin", "stdin", { stdin: true }],
-    ["spec.autoRemove", "autoRemove", { autoRemove: true }],
     ["spec.restoreFrom", "restoreFrom", { restoreFrom: "c" }],
     ["spec.healthcheck", "healthcheck", { healthcheck: {} }],
     [

@@ -15,7 +15,6 @@ type Row = {
 const NOT_YET: readonly Row[] = [
   { path: "tty" },
   { path: "stdin" },
-  { path: "autoRemove" },
   { path: "restoreFrom" },
   { path: "healthcheck" },
   { path: "volumes[].emptyDir.sizeLimit", when: ({ medium }) => medium !== "Memory" },

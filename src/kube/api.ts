@@ -21,6 +21,9 @@ export type RequestOptions = {
   signal?: AbortSignal | undefined;
 };
 
+/** What must be so of an object that is to be deleted. */
+export type Preconditions = { uid?: string; resourceVersion?: string };
+
 /** What a watch tells: a change, a bookmark (only its resourceVersion counts), or an error whose object is a Status. */
 export type WatchEvent<T> =
   { type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK"; object: T } | { type: "ERROR"; object: Status };
@@ -71,9 +74,9 @@ export class KubeApi {
     return this.#json<T>("PATCH", path, options, { body: patch, contentType: "application/merge-patch+json" });
   }
 
-  /** Deletes an object; with `uid`, only that incarnation of it (Conflict otherwise). */
-  delete<T>(path: string, options?: RequestOptions & { uid?: string }): Promise<T> {
-    const body = options?.uid === undefined ? {} : { preconditions: { uid: options.uid } };
+  /** Deletes an object; with preconditions, only that incarnation or version of it (Conflict otherwise). */
+  delete<T>(path: string, options?: RequestOptions & { preconditions?: Preconditions }): Promise<T> {
+    const body = options?.preconditions === undefined ? {} : { preconditions: options.preconditions };
     return this.#json<T>("DELETE", path, options, {
       body: { apiVersion: "v1", kind: "DeleteOptions", ...body },
       contentType: "application/json",

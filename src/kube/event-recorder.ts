@@ -76,8 +76,25 @@ export class EventRecorder {
     message: string,
     options: { replaces?: string } = {},
   ): void {
+    const entry = this.#count(object, type, reason, message, options.replaces);
+    if (this.#queue.has(entry)) return; // It goes with what waits already.
+    const now = entry.last.getTime();
+    this.#filter.sweep(now);
+    if (this.#filter.admit(object.metadata.uid, now)) this.#enqueue(entry);
+    else this.#dropped += 1;
+  }
+
+  /**
+   * Reports something that must be known before the caller goes on, past queue and budget.
+   * @throws ApiError, ApiUnavailable
+   */
+  async report(object: KubeObject, type: "Normal" | "Warning", reason: string, message: string): Promise<void> {
+    await this.#send(this.#count(object, type, reason, message));
+  }
+
+  #count(object: KubeObject, type: string, reason: string, message: string, replaces?: string): Entry {
     const now = this.#now();
-    const key = JSON.stringify([object.metadata.uid, type, reason, options.replaces ?? message]);
+    const key = JSON.stringify([object.metadata.uid, type, reason, replaces ?? message]);
     const entry = this.#entries.get(key) ?? this.#newEntry(object, type, reason, now);
     this.#entries.delete(key);
     this.#entries.set(key, entry);
@@ -88,10 +105,7 @@ export class EventRecorder {
     entry.count += 1;
     entry.last = now;
     entry.message = clip(message);
-    if (this.#queue.has(entry)) return; // It goes with what waits already.
-    this.#filter.sweep(now.getTime());
-    if (this.#filter.admit(object.metadata.uid, now.getTime())) this.#enqueue(entry);
-    else this.#dropped += 1;
+    return entry;
   }
 
   /** Waits until all is sent, at most `boundMs`; what is left then is not sent any more. */

@@ -1,20 +1,22 @@
 /** Carries out one step that `decide` named. */
 import { type Container, imagePullPolicy } from "../api/index.ts";
 import type { PulledImage } from "../containerd/index.ts";
-import type { Desired, Instance, Step } from "./decide.ts";
+import { StartError } from "../oci/index.ts";
+import type { Desired, Step } from "./decide.ts";
 import { adopt, recordEnd, recordLoss } from "./end.ts";
 import { resolveEnvironment } from "./environment.ts";
 import { ensureImage } from "./image.ts";
 import type { Parts } from "./parts.ts";
 import { peersOf } from "./peers.ts";
 import { type Applied, containerID } from "./record.ts";
-import { remove } from "./remove.ts";
-import { start } from "./start.ts";
+import { removeRecorded } from "./remove.ts";
+import { type Start, start } from "./start.ts";
 import type { Waiting } from "./status.ts";
 import { kill, pause, rest, resume, stop } from "./stop.ts";
 import { deleteTask } from "./task.ts";
 import { update } from "./update.ts";
 import { refreshFiles, resolveFiles } from "./volume-files.ts";
+import { NoLongerWanted } from "./wanted.ts";
 
 /** A step with what it is for. */
 export interface Action {
@@ -22,6 +24,8 @@ export interface Action {
   readonly object: Container | undefined;
   readonly desired: Desired;
   readonly step: Exclude<Step, { verb: "none" | "wait" }>;
+  /** Whether a container made so is still to be started. */
+  readonly wanted: (applied: Applied) => boolean;
 }
 
 type Present = Desired & { kind: "present" };
@@ -29,13 +33,16 @@ type Present = Desired & { kind: "present" };
 /**
  * Carries out a step. Answers what has to be waited for when it could not go on.
  * @throws StartError when it was a start and failed
+ * @throws NoLongerWanted when it was a start and was called off
+ * @throws Obstacle when something could not be given back
  */
-export async function act(parts: Parts, { key, object, desired, step }: Action): Promise<Waiting | undefined> {
+export async function act(parts: Parts, action: Action): Promise<Waiting | undefined> {
+  const { key, object, desired, step } = action;
   switch (step.verb) {
     case "create":
-      return object === undefined || desired.kind !== "present" ? undefined : create(parts, key, object, desired);
+      return object === undefined || desired.kind !== "present" ? undefined : create(parts, action, object, desired);
     case "startAgain":
-      return desired.kind === "present" ? startAgain(parts, key, step, desired) : undefined;
+      return desired.kind === "present" ? startAgain(parts, action, step, desired) : undefined;
     case "update":
       if (object !== undefined && desired.kind === "present") await update(parts, step.instance, object, desired.spec);
       return undefined;
@@ -45,9 +52,12 @@ export async function act(parts: Parts, { key, object, desired, step }: Action):
     case "discardTask":
       await deleteTask(parts, step.instance.record.id);
       return undefined;
+    case "stop":
+      await stop(parts, step.instance, desired.kind === "present" ? undefined : "removal");
+      return undefined;
     case "remove":
       parts.pulls.forget(key);
-      await remove(parts, step.instance.record.id);
+      await removeRecorded(parts, step.instance.record);
       return undefined;
     default:
       await PLAIN[step.verb](parts, step.instance);
@@ -56,9 +66,14 @@ export async function act(parts: Parts, { key, object, desired, step }: Action):
 }
 
 /** Verbs that need no more than the instance. */
-const PLAIN = { recordEnd, recordLoss, adopt, stop, kill, pause, resume };
+const PLAIN = { recordEnd, recordLoss, adopt, kill, pause, resume };
 
-async function create(parts: Parts, key: string, object: Container, desired: Present): Promise<Waiting | undefined> {
+async function create(
+  parts: Parts,
+  { key, wanted }: Action,
+  object: Container,
+  desired: Present,
+): Promise<Waiting | undefined> {
   const { name, namespace, uid, generation } = object.metadata;
   const { spec } = desired;
   const id = containerID(object);
@@ -71,13 +86,15 @@ async function create(parts: Parts, key: string, object: Container, desired: Pre
   const image = await ensureImage(parts, { key, token: id, object: object.metadata, spec });
   if ("reason" in image) return image;
   const applied: Applied = { namespace, name, uid, generation, spec, image: appliedImage(image) };
-  await start(parts, {
+  await startWanted(parts, {
     id,
     applied,
     source: { image: image.config, env: environment.env, secretEnv: environment.secrets },
     files: volumes.files,
     peers,
     counts: false,
+    asked: true,
+    wanted: () => wanted(applied),
     ...restartedAt(desired),
   });
   parts.announce(applied, "Normal", "Started", `Started container ${id}`);
@@ -86,8 +103,8 @@ async function create(parts: Parts, key: string, object: Container, desired: Pre
 
 async function startAgain(
   parts: Parts,
-  key: string,
-  step: { instance: Instance; counts: boolean; refreshImage: boolean },
+  { key, wanted }: Action,
+  step: Step & { verb: "startAgain" },
   desired: Present,
 ): Promise<Waiting | undefined> {
   const { record } = step.instance;
@@ -99,16 +116,34 @@ async function startAgain(
     if ("reason" in image) return image;
     if (image.digest !== applied.image.digest) {
       // The tag has moved on: a container of the new image takes the place of this one.
-      await remove(parts, record.id);
+      await removeRecorded(parts, record);
       return undefined;
     }
   }
   const volumes = await refreshFiles(parts, key, record);
   if ("reason" in volumes) return volumes;
-  const { files } = volumes;
-  await start(parts, { id: record.id, applied, record, files, peers, counts: step.counts, ...restartedAt(desired) });
+  await startWanted(parts, {
+    id: record.id,
+    applied,
+    record,
+    files: volumes.files,
+    peers,
+    counts: step.counts,
+    asked: step.asked,
+    wanted: () => wanted(applied),
+    ...restartedAt(desired),
+  });
   parts.announce(applied, "Normal", "Started", `Started container ${record.id} again`);
   return undefined;
+}
+
+/** A start that fails after it was called off has not failed: nobody waits for it. */
+async function startWanted(parts: Parts, wish: Start): Promise<void> {
+  try {
+    await start(parts, wish);
+  } catch (error) {
+    throw error instanceof StartError && !wish.wanted() ? new NoLongerWanted(wish.id) : error;
+  }
 }
 
 function restartedAt(desired: Present): { restartedAt?: string } {

@@ -14,6 +14,8 @@ export function sentenceOf({ state, exitCode }: ContainerStatus): string {
       return `The container has ended with exit code ${exitCode ?? 0}.`;
     case "Restarting":
       return `The container has ended with exit code ${exitCode ?? 0} and is about to be started again.`;
+    case "Dead":
+      return "The container can't be removed yet.";
     case "Removing":
       return "The container is being removed.";
     default:
@@ -59,7 +61,9 @@ function verdicts(input: StatusInput, status: ContainerStatus, final: boolean): 
     settled &&
     (desiredState === "Stopped" ? !alive : status.state === (desiredState === "Paused" ? "Paused" : "Running"));
   if (ready) return { Ready: true };
-  if (status.state === "Exited") return status.exitCode === 0 ? { Complete: true } : { Failed: true };
+  // Unhealthy is a failure whatever the process made of the signal.
+  const succeeded = status.exitCode === 0 && status.reason !== "Unhealthy";
+  if (status.state === "Exited") return succeeded ? { Complete: true } : { Failed: true };
   return { Reconciling: true };
 }
 

@@ -212,6 +212,7 @@ describe("after an end", () => {
       verb: "startAgain",
       instance: due,
       counts: true,
+      asked: false,
       refreshImage: false,
     });
   });
@@ -233,6 +234,23 @@ describe("after an end", () => {
     expect(verb(wish(applied), seen(resting))).toBe(restarts ? "startAgain" : "none");
   });
 
+  it("restarts as often as maxRestarts says since somebody asked for a start, whatever restartCount is", () => {
+    const applied = { restartPolicy: "OnFailure", maxRestarts: 2 } as const;
+    const after = (state: Partial<RunState>) => seen(ended({ lastEnd: end(), restartCount: 7, ...state }, applied));
+    expect(verb(wish(applied), after({ policyRestarts: 1 }))).toBe("startAgain");
+    expect(verb(wish(applied), after({ policyRestarts: 2 }))).toBe("none");
+  });
+
+  it("takes an end that the healthcheck wanted for a failed one", () => {
+    const applied = { restartPolicy: "OnFailure" } as const;
+    const unhealthy = ended({ lastEnd: end({ exitCode: 0, reason: "Unhealthy" }) }, applied);
+    expect(decide(wish(applied), seen(unhealthy), NOW)).toMatchObject({
+      verb: "startAgain",
+      counts: true,
+      asked: false,
+    });
+  });
+
   it("starts at once, without counting, when the end was asked for and the wish has turned", () => {
     const instance = ended({ lastEnd: end({ requested: true }) });
     expect(decide(wish(), seen(instance), NOW)).toMatchObject({
@@ -248,6 +266,7 @@ describe("after an end", () => {
     expect(verb(wish(applied), seen(ended({ lastEnd: end(), stopped: true }, applied)))).toBe("none");
     expect(decide(wish(), seen(ended({ lastEnd: end(), stopped: true })), NOW)).toMatchObject({
       verb: "startAgain",
+      asked: true,
       refreshImage: true,
     });
   });
@@ -258,12 +277,41 @@ describe("after an end", () => {
     expect(decide(wish(applied, { restartedAt: "now" }), seen(instance), NOW)).toMatchObject({
       verb: "startAgain",
       counts: true,
+      asked: true,
     });
+  });
+
+  it("cancels the wait for a restart when the wish changes", () => {
+    const waiting = ended({ lastEnd: end(), nextRetryAt: later(60_000) });
+    expect(verb(wish({}, { restartedAt: "now" }), seen(waiting))).toBe("startAgain");
+    expect(verb({ kind: "deleting" }, seen(waiting))).toBe("remove");
+    const stopped = ended({ lastEnd: end(), nextRetryAt: later(60_000) }, { desiredState: "Stopped" });
+    expect(verb(wish({ desiredState: "Stopped" }), seen(stopped))).toBe("rest");
+    const never = ended({ lastEnd: end(), nextRetryAt: later(60_000) }, { restartPolicy: "Never" });
+    expect(verb(wish({ restartPolicy: "Never" }), seen(never))).toBe("rest");
   });
 
   it("removes for a deletion or another spec", () => {
     expect(verb({ kind: "deleting" }, seen(ended({ lastEnd: end() })))).toBe("remove");
     expect(verb(wish({ image: "other" }, { generation: 2 }), seen(ended({ lastEnd: end() })))).toBe("remove");
+  });
+});
+
+describe("a container whose removal has begun", () => {
+  const removing = (state: Partial<RunState>): Instance => ({ record: record({ removing: true, ...state }) });
+
+  it("is not started, whatever is wished now, but removed", () => {
+    for (const state of [{}, { starting: true }, { stopped: true }, { lastEnd: end({ requested: true }) }] as const) {
+      expect(verb(wish(), seen(removing(state)))).toBe("remove");
+    }
+    expect(verb(wish({}, { restartedAt: "now" }), seen(removing({ lastEnd: end() })))).toBe("remove");
+  });
+
+  it("is ended first, as a stop does it", () => {
+    const alive = { ...removing({ run: RUN }), task: task("running") };
+    expect(verb(wish(), seen(alive))).toBe("stop");
+    const dead = { ...removing({ run: RUN }), task: task("stopped") };
+    expect(verb(wish(), seen(dead))).toBe("recordEnd");
   });
 });
 

@@ -52,6 +52,8 @@ export type Step =
       readonly verb: "startAgain";
       readonly instance: Instance;
       readonly counts: boolean;
+      /** Somebody asked for it: the restart policy's count and wait begin anew. */
+      readonly asked: boolean;
       readonly refreshImage: boolean;
     }
   | {
@@ -83,6 +85,7 @@ export function decide(desired: Desired, observed: Observed, now: Date): Step {
   if (desired.kind !== "present") return instance === undefined ? NONE : endAndRemove(instance, now);
   if (instance === undefined) return create(desired, now);
 
+  if (instance.record.state.removing === true) return endAndRemove(instance, now);
   const pending = taskStep(instance, now);
   if (pending !== undefined) return pending;
   // A spec that can't be applied leaves what runs as it is; what was applied before goes on being kept.
@@ -176,14 +179,16 @@ function withoutTask(instance: Instance, spec: ContainerSpec, desired: Desired &
   if (spec.desiredState === "Stopped") return isAtRest(state, true) ? NONE : { verb: "rest", instance };
   const held = afterVerdict(state.verdict, desired, now);
   if (held !== undefined) return held === NONE && !isAtRest(state, false) ? { verb: "rest", instance } : held;
-  if (state.stopped === true) return { verb: "startAgain", instance, counts: false, refreshImage: true };
-  const again = (counts: boolean): Step => ({ verb: "startAgain", instance, counts, refreshImage: false });
-  if (state.starting === true) return again(false);
-  if (desired.restartedAt !== undefined && desired.restartedAt !== state.restartedAt) return again(true);
+  const again = (counts: boolean, asked: boolean, refreshImage = false): Step => {
+    return { verb: "startAgain", instance, counts, asked, refreshImage };
+  };
+  if (state.stopped === true) return again(false, true, true);
+  if (state.starting === true) return again(false, false);
+  if (desired.restartedAt !== undefined && desired.restartedAt !== state.restartedAt) return again(true, true);
   const end = state.lastEnd;
-  if (end === undefined || end.requested) return again(false);
+  if (end === undefined || end.requested) return again(false, true);
   if (!restarts(spec, state)) return isAtRest(state, false) ? NONE : { verb: "rest", instance };
-  return (state.nextRetryAt === undefined ? undefined : waitUntil(state.nextRetryAt, now)) ?? again(true);
+  return (state.nextRetryAt === undefined ? undefined : waitUntil(state.nextRetryAt, now)) ?? again(true, false);
 }
 
 /** Whether the restart policy wants another run after the last end. */
@@ -194,8 +199,8 @@ export function restarts(spec: ContainerSpec, state: RunState): boolean {
     !end.requested &&
     shouldRestart({
       policy: spec.restartPolicy ?? "Always",
-      exitCode: end.exitCode,
-      restartCount: state.restartCount,
+      failed: end.exitCode !== 0 || end.reason === "Unhealthy",
+      restarts: state.policyRestarts ?? 0,
       maxRestarts: spec.maxRestarts ?? 0,
     })
   );

@@ -52,7 +52,9 @@ async function saveEnd(
   const end: End = {
     ...how,
     ...(run === undefined ? {} : { startedAt: run.startedAt }),
-    requested: stopping !== undefined,
+    // The healthcheck's wish is nobody's: such an end counts for the restart policy, as a failed one.
+    ...(stopping?.unhealthy === true ? { reason: "Unhealthy" } : {}),
+    requested: stopping !== undefined && stopping.unhealthy !== true,
   };
   const next = withNextRestart({ ...state, lastEnd: end }, record.applied.spec);
   await parts.records.saveState(record.id, next);

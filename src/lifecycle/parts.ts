@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 import { API_VERSION } from "../api/index.ts";
 import type { Config } from "../config.ts";
 import type { Containerd } from "../containerd/index.ts";
-import { type EventRecorder, type KubeApi, ReferenceWatcher } from "../kube/index.ts";
+import { type EventRecorder, type KubeApi, type KubeObject, ReferenceWatcher } from "../kube/index.ts";
 import { Network } from "../network/index.ts";
 import type { Cgroups, NodeFacts } from "../node/index.ts";
 import { RootFilesystem, Volumes } from "../storage/index.ts";
@@ -41,6 +41,11 @@ export interface Parts {
   readonly neighbours: Neighbours;
   /** Writes an Event on the object that a container was made for. */
   readonly announce: Announce;
+  /**
+   * Writes such an Event, and returns when it is written.
+   * @throws ApiError, ApiUnavailable
+   */
+  readonly report: (...event: Parameters<Announce>) => Promise<void>;
   readonly facts: NodeFacts;
   readonly cgroups: Cgroups;
   readonly runtimes: Config["runtimes"];
@@ -70,15 +75,16 @@ export interface NodeSettings {
   readonly logger: Logger;
 }
 
+function referenceTo({ namespace, name, uid }: Pick<Applied, "namespace" | "name" | "uid">): KubeObject {
+  return { apiVersion: API_VERSION, kind: "Container", metadata: { namespace, name, uid, resourceVersion: "" } };
+}
+
 /** Makes an agent's parts. Nothing is begun yet. */
 export function makeParts(settings: NodeSettings): Parts {
   const { config, facts, api, containerd, events, requeue, logger } = settings;
   const { stateDir, dataDir } = config;
-  const announce: Announce = ({ namespace, name, uid }, type, reason, message, replaces) => {
-    const metadata = { namespace, name, uid, resourceVersion: "" };
-    events.event({ apiVersion: API_VERSION, kind: "Container", metadata }, type, reason, message, {
-      ...(replaces === undefined ? {} : { replaces }),
-    });
+  const announce: Announce = (object, type, reason, message, replaces) => {
+    events.event(referenceTo(object), type, reason, message, replaces === undefined ? {} : { replaces });
   };
   const volumes = new Volumes({ stateDir, dataDir });
   return {
@@ -95,6 +101,7 @@ export function makeParts(settings: NodeSettings): Parts {
     fileUpdates: new FileUpdates({ api, volumes, onChange: requeue, logger }),
     neighbours: new Neighbours({ requeue, writeBlock: (id, block) => volumes.updateHosts(id, block), logger }),
     announce,
+    report: (object, type, reason, message) => events.report(referenceTo(object), type, reason, message),
     facts: facts.node,
     cgroups: facts.cgroups,
     runtimes: config.runtimes,

@@ -8,20 +8,23 @@ import { parseKey } from "../kube/index.ts";
 import type { Attachment } from "../network/index.ts";
 import { StartError } from "../oci/index.ts";
 import { act } from "./act.ts";
+import { autoRemove, isOver } from "./auto-remove.ts";
 import { decide, type Desired, type Observed } from "./decide.ts";
 import { bothOf, verdictAfter } from "./failure.ts";
 import { dropFinalizer, ensureFinalizer, hasFinalizer } from "./finalizer.ts";
 import { followLog } from "./log.ts";
 import { neighbourOf } from "./neighbour.ts";
 import { observe } from "./observe.ts";
+import { Obstacle } from "./obstacle.ts";
 import type { Parts } from "./parts.ts";
 import { neededKeys } from "./peers.ts";
-import type { Verdict } from "./record.ts";
+import type { Applied, Verdict } from "./record.ts";
 import { refusalOf } from "./refusal.ts";
 import { hasRemains, removeLogs, removeRemains } from "./remove.ts";
-import { statusOf, type Waiting } from "./status.ts";
+import { REMOVAL_FAILED, statusOf, type Waiting } from "./status.ts";
 import { endedForGood } from "./told.ts";
 import type { StatusWriter } from "./status-writer.ts";
+import { isWanted, NoLongerWanted } from "./wanted.ts";
 
 /** Steps in a row after which something must be wrong with `decide`: a recreation takes six. */
 const MAX_STEPS = 20;
@@ -62,8 +65,8 @@ export interface Reconcile {
 export async function reconcile(r: Reconcile, key: string): Promise<void> {
   const object = r.cache.get(key);
   if (object === undefined) return withoutObject(r, key);
-  await removeRemains(r.parts, object.metadata.uid);
-  await bothOf(withObject(r, key, object), ensureFinalizer(r.parts.api, r.cache, object));
+  const [over] = await bothOf(withObject(r, key, object), ensureFinalizer(r.parts.api, r.cache, object));
+  if (over) await autoRemove(r, key, object);
 }
 
 /** No object: one that is gone, or, before the API server was first seen, one whose record tells what is wished. */
@@ -78,6 +81,7 @@ async function withoutObject(r: Reconcile, key: string): Promise<void> {
   const end = await walk(r, key, undefined, wish);
   if (end === undefined) return;
   await tellNeighbours(r.parts, key, end.observed);
+  if (end.obstacle !== undefined) throw end.obstacle;
   if (hasCome() || !r.cache.synced) return;
   if (end.observed.current !== undefined || end.observed.leftovers.length > 0) return;
   await forget(r, key);
@@ -99,7 +103,8 @@ function recordedWish({ current }: Observed): Desired {
   };
 }
 
-async function withObject(r: Reconcile, key: string, object: Container): Promise<void> {
+/** Answers whether all that the object asks for is over, and its end told: one with `autoRemove` goes then. */
+async function withObject(r: Reconcile, key: string, object: Container): Promise<boolean> {
   const { parts } = r;
   const refusal = refusalOf(object, parts.nodeName);
   let end: Walk | undefined;
@@ -111,15 +116,16 @@ async function withObject(r: Reconcile, key: string, object: Container): Promise
     if (isUnavailable(error)) await r.statuses.runtimeUnavailable(object, error, parts.clock());
     throw error;
   }
-  if (end === undefined) return;
-  const { observed, desired, waiting } = end;
+  if (end === undefined) return false;
+  const { observed, desired, waiting, obstacle } = end;
   if (waiting === undefined) stopWaiting(parts, key);
   const { current } = observed;
-  if (desired.kind === "deleting" && current === undefined && observed.leftovers.length === 0) {
+  const isGone = current === undefined && observed.leftovers.length === 0 && obstacle === undefined;
+  if (desired.kind === "deleting" && isGone) {
     await forget(r, key);
     if (hasFinalizer(object)) parts.announce(object.metadata, "Normal", "Removed", REMOVED);
     await dropFinalizer(parts.api, r.cache, object);
-    return;
+    return false;
   }
   parts.neighbours.need(key, desired.kind === "present" ? neededKeys(object.metadata.namespace, desired.spec) : []);
   const network = await tellNeighbours(parts, key, observed);
@@ -136,9 +142,14 @@ async function withObject(r: Reconcile, key: string, object: Container): Promise
       ...(waiting === undefined ? {} : { waiting }),
       ...(verdict === undefined ? {} : { verdict }),
       ...(refusal === undefined ? {} : { refusal }),
+      ...(obstacle === undefined ? {} : { obstacle }),
     }),
   );
   await parts.fileUpdates.keep(key, current, desired);
+  if (obstacle === undefined) return isOver(desired, observed);
+  parts.announce(object.metadata, "Warning", "Failed", `${REMOVAL_FAILED}: ${obstacle.message}`);
+  // It is tried again, with the queue's backoff.
+  throw obstacle;
 }
 
 function wishOf(object: Container, refused: boolean, verdict: Verdict | undefined): Desired {
@@ -160,6 +171,8 @@ interface Walk {
   readonly observed: Observed;
   readonly desired: Desired;
   readonly waiting?: Waiting;
+  /** Something could not be given back, which is in the way of all else. */
+  readonly obstacle?: Obstacle;
 }
 
 /** Observes, decides and acts until the next step is to wait; undefined when `wish` has nothing to say any more. */
@@ -170,11 +183,13 @@ async function walk(
   wish: (observed: Observed, verdict: Verdict | undefined) => Desired | undefined,
 ): Promise<Walk | undefined> {
   const { parts } = r;
+  const remains = await remainsOf(parts, object);
   let verdict: Verdict | undefined;
   for (let steps = 0; steps < MAX_STEPS; steps++) {
     const observed = await observe(parts, key, object?.metadata.uid);
     const desired = wish(observed, verdict);
     if (desired === undefined) return undefined;
+    if (remains !== undefined) return { observed, desired, obstacle: remains };
     const step = decide(desired, observed, parts.clock());
     if (step.verb === "none") return { observed, desired };
     if (step.verb === "wait") {
@@ -183,7 +198,8 @@ async function walk(
     }
     parts.logger.debug({ key, verb: step.verb }, "next step");
     try {
-      const waiting = await act(parts, { key, object, desired, step });
+      const wanted = (applied: Applied): boolean => stillWanted(r, key, applied);
+      const waiting = await act(parts, { key, object, desired, step, wanted });
       if (waiting !== undefined) return { observed, desired, waiting };
       if (step.verb === "kill") {
         // The end comes as an event; this is for one that gets lost.
@@ -191,6 +207,11 @@ async function walk(
         return { observed, desired };
       }
     } catch (error) {
+      if (error instanceof Obstacle) return { observed, desired, obstacle: error };
+      if (error instanceof NoLongerWanted) {
+        await callOff(r, key, observed);
+        return undefined;
+      }
       if (!(error instanceof StartError) || desired.kind !== "present") throw error;
       verdict = await judge(parts, object, error, { desired, observed });
       if (verdict === undefined || !hasRemains(parts, object?.metadata.uid)) continue;
@@ -201,6 +222,30 @@ async function walk(
     }
   }
   throw new Error(`${key}: no end to it after ${MAX_STEPS} steps`);
+}
+
+/** What a start that could not be undone has left of an object, and can't be removed now either. */
+async function remainsOf(parts: Parts, object: Container | undefined): Promise<Obstacle | undefined> {
+  try {
+    if (object !== undefined) await removeRemains(parts, object.metadata.uid);
+    return undefined;
+  } catch (error) {
+    if (error instanceof Obstacle) return error;
+    throw error;
+  }
+}
+
+/** Whether a start under way is still wished, by what is known now; before the API server was seen, its record says so. */
+function stillWanted({ cache, parts }: Reconcile, key: string, applied: Applied): boolean {
+  const now = cache.get(key);
+  return now === undefined && !cache.synced ? true : isWanted(now, applied, parts.nodeName);
+}
+
+/** Ends a turn whose start was called off: nothing of it counts, and what is wished now is for the next turn. */
+async function callOff({ parts, queue }: Reconcile, key: string, { current }: Observed): Promise<void> {
+  parts.logger.info({ key }, "start called off");
+  if (current !== undefined) await parts.records.saveState(current.record.id, current.record.state);
+  queue.addAt(key, parts.clock());
 }
 
 /** Keeps the verdict on a failed start: in the record when there is one, else for the status alone. */

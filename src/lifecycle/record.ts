@@ -53,6 +53,8 @@ export interface End {
 /** A stop under way: the signal is sent, SIGKILL follows at the deadline. */
 export interface Stopping {
   readonly deadline: string;
+  /** It was the healthcheck that wanted it: the end counts as a failed one, which nobody asked for. */
+  readonly unhealthy?: true;
 }
 
 /** The verdict on a start that failed. */
@@ -76,6 +78,8 @@ export function isAbout(
 /** How a container's runs went so far. */
 export interface RunState {
   readonly restartCount: number;
+  /** Of these, how many the restart policy has made since the last start that was asked for: what `maxRestarts` limits. */
+  readonly policyRestarts?: number;
   /** A start is under way: its count and annotation are in here already, its task may not be there yet. */
   readonly starting?: true;
   /** Set when the current run's task was started; cleared with its end. */
@@ -85,6 +89,8 @@ export interface RunState {
   /** The last wait before a restart, in milliseconds, and when the next one is over (Docker's restart manager). */
   readonly backoffMs: number;
   readonly nextRetryAt?: string;
+  /** Its removal has begun, or is certain: whatever is wished, it is not started any more. */
+  readonly removing?: true;
   /** `desiredState: Stopped` was reached: the next start is one that the user asks for. */
   readonly stopped?: true;
   /** The container has a network namespace and address. */

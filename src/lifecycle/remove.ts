@@ -3,25 +3,37 @@ import { rm, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { removeCgroups } from "./cgroup.ts";
 import { execDirectory } from "./exec.ts";
+import { giveBack } from "./obstacle.ts";
 import type { Parts } from "./parts.ts";
-import { type Applied, generationOf } from "./record.ts";
+import { type Applied, generationOf, type Record } from "./record.ts";
 import { deleteTask, forgetSandbox, logFile } from "./task.ts";
 
 /**
- * Removes what there is of a container. The record goes last, so that a crash on the way leaves something to go on from.
- * Safe to repeat, and for ids of which only a part is there.
+ * Removes a container that has a record. The record says so first: from then on nothing starts it any more, whatever
+ * becomes of the removal.
+ * @throws Obstacle when something of it can't be removed now
+ */
+export async function removeRecorded(parts: Parts, { id, state }: Record): Promise<void> {
+  if (state.removing !== true) await parts.records.saveState(id, { ...state, removing: true });
+  await remove(parts, id);
+}
+
+/**
+ * Removes what there is of a container. The record goes last, so that a crash or an obstacle on the way leaves something
+ * to go on from. Safe to repeat, and for ids of which only a part is there.
+ * @throws Obstacle when something of it can't be removed now; the rest is
  */
 export async function remove(parts: Parts, id: string): Promise<void> {
-  await deleteTask(parts, id);
-  await Promise.all([
-    parts.network.detach(id),
-    parts.volumes.release(id),
-    forgetSandbox(parts, id),
-    parts.containerd.leases.release(id),
-    removeCgroups(parts, id),
-    rm(execDirectory(parts.stateDir, id), { recursive: true, force: true }),
-  ]);
-  await parts.rootfs.remove(id);
+  await giveBack("removal", { "its task": () => deleteTask(parts, id) });
+  await giveBack("removal", {
+    "its network": () => parts.network.detach(id),
+    "its volumes": () => parts.volumes.release(id),
+    "its entry in containerd's sandbox store": () => forgetSandbox(parts, id),
+    "its lease": () => parts.containerd.leases.release(id),
+    "its cgroup": () => removeCgroups(parts, id),
+    "its execs' FIFOs": () => rm(execDirectory(parts.stateDir, id), { recursive: true, force: true }),
+    "its filesystem": () => parts.rootfs.remove(id),
+  });
   await parts.records.delete(id);
 }
 
@@ -66,7 +78,10 @@ export function hasRemains(parts: Pick<Parts, "remains">, uid: string | undefine
   return uid !== undefined && parts.remains.values().some((id) => id.startsWith(`${uid}-`));
 }
 
-/** Removes what failed undos have left of an object. */
+/**
+ * Removes what failed undos have left of an object.
+ * @throws Obstacle
+ */
 export async function removeRemains(parts: Parts, uid: string): Promise<void> {
   for (const id of parts.remains) {
     if (!id.startsWith(`${uid}-`)) continue;

@@ -18,6 +18,7 @@ import { hasRecursiveReadOnly, runtimeHandler, specFor } from "./spec.ts";
 import { createTask, forgetSandbox, rememberSandbox, startTask } from "./task.ts";
 import { Undo } from "./undo.ts";
 import type { VolumeFiles } from "./volume-files.ts";
+import { NoLongerWanted } from "./wanted.ts";
 
 /** A container to start: for the first time, or again on its record. */
 export interface Start {
@@ -35,6 +36,10 @@ export interface Start {
   readonly restartedAt?: string;
   /** Whether this start counts as a restart. */
   readonly counts: boolean;
+  /** Whether somebody asked for it: the restart policy's count and wait begin anew, as Docker's restart manager does. */
+  readonly asked: boolean;
+  /** Whether it is still wished; asked between the steps, for a step may take long. */
+  readonly wanted: () => boolean;
 }
 
 /** What the runtime spec of a new container is made from, beside the spec. */
@@ -58,6 +63,7 @@ const LEASE_MS = 10 * 60_000;
  * Starts a container. The caller holds the key's place in the queue, which is the lock, and has seen that there is no task.
  *
  * @throws StartError when a step failed; everything this start acquired is then given back
+ * @throws NoLongerWanted when it was called off between two steps; likewise
  * @throws ContainerdError when containerd went away
  */
 export async function start(parts: Parts, wish: Start): Promise<void> {
@@ -76,6 +82,7 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
     at("storage", () => prepareStorage(parts, wish, undo)),
     at("network", () => attachNetwork(parts, wish, undo)),
   );
+  keepOn(wish);
   const files = await at("storage", () => writeNames(parts, wish, network));
   const mounts = [...storage.volumes, ...files];
 
@@ -85,10 +92,12 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
     wish.record === undefined
       ? await createRecord(parts, wish, state, { ...storage, mounts, network }, undo)
       : await reviseRecord(parts, wish, { ...wish.record, state }, network);
+  keepOn(wish);
   await bothOf(
     at("create", () => createTask(parts, record, storage.rootfs, undo)),
     at("create", () => saveBefore(parts, wish, state)),
   );
+  keepOn(wish);
   // Before its process runs, or a short run would end before it began.
   const startedAt = parts.clock().toISOString();
   const pid = await at("start", () => startTask(parts, record.id));
@@ -98,6 +107,10 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
   const { starting: _, ...started } = state;
   await bothOf(parts.records.saveState(wish.id, { ...started, run }), releaseLease(parts, wish));
   parts.logger.info({ container: record.id, pid }, "started");
+}
+
+function keepOn({ id, wanted }: Start): void {
+  if (!wanted()) throw new NoLongerWanted(id);
 }
 
 /** The lease keeps containerd's garbage collection off the snapshot until a record refers to it. */
@@ -191,10 +204,12 @@ async function saveBefore(parts: Parts, wish: Start, state: RunState): Promise<v
 
 /** The run state that a start leaves, but for the run itself: the restart manager's waits and verdicts are over. */
 function afterStart(wish: Start, network: Attachment | undefined): RunState {
-  const { restartCount, lastEnd, backoffMs } = wish.record?.state ?? NEVER_RUN;
+  const { restartCount, lastEnd, backoffMs, policyRestarts = 0 } = wish.record?.state ?? NEVER_RUN;
+  const counted = wish.counts ? 1 : 0;
   return {
-    restartCount: restartCount + (wish.counts ? 1 : 0),
-    backoffMs,
+    restartCount: restartCount + counted,
+    policyRestarts: wish.asked ? 0 : policyRestarts + counted,
+    backoffMs: wish.asked ? 0 : backoffMs,
     starting: true,
     ...(lastEnd === undefined ? {} : { lastEnd }),
     ...(network === undefined ? {} : { holdsNetwork: true }),

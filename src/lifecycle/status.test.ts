@@ -18,6 +18,7 @@ import {
   end,
   status,
   held,
+  verdict,
 } from "./status.test-support.ts";
 
 describe("a container with a task", () => {
@@ -99,9 +100,16 @@ describe("a container that has ended", () => {
     ],
     [
       "as often as it may",
-      { lastEnd: end(3), restartCount: 2 },
+      { lastEnd: end(3), restartCount: 3, policyRestarts: 2 },
       { restartPolicy: "OnFailure", maxRestarts: 2 },
       "Exited/Error",
+      ["Failed"],
+    ],
+    [
+      "by what its healthcheck says, whatever its code",
+      { lastEnd: end(0, { reason: "Unhealthy" }) },
+      { restartPolicy: "Never" },
+      "Exited/Unhealthy",
       ["Failed"],
     ],
     ["and is restarted", { lastEnd: end(0), nextRetryAt: RETRY }, {}, "Restarting/Completed", ["Reconciling"]],
@@ -202,5 +210,41 @@ describe("a condition's transition time", () => {
 
   it("is now when its status changes", () => {
     expect(transition(false)).toBe(NOW.toISOString());
+  });
+});
+
+describe("what can't be given back", () => {
+  const obstacle = { purpose: "removal", message: "its network: the switch is off" } as const;
+  const says: unknown = expect.stringContaining("its network: the switch is off");
+
+  it("makes a container Dead, be it deleted or recreated", () => {
+    const ended = instance({ lastEnd: end(0) });
+    for (const desired of [{ kind: "deleting" } as const, wish()]) {
+      const told = status(ended, { desired, obstacle });
+      expect(told).toMatchObject({ state: "Dead", reason: "RemovalFailed", message: says });
+      expect(held(told)).toEqual(["Reconciling"]);
+    }
+  });
+
+  it("of an earlier object's container leaves the new one Pending", () => {
+    const { record } = instance({ removing: true });
+    const earlier = { record: { ...record, applied: { ...record.applied, uid: "another" } } };
+    const told = status(undefined, { observed: { leftovers: [earlier] }, obstacle });
+    expect(told).toMatchObject({ state: "Pending", reason: "RemovalFailed", message: says });
+  });
+
+  it("of a failed start does not hide why that failed", () => {
+    const told = status(undefined, { verdict: verdict("CommandNotFound"), obstacle });
+    expect(told).toMatchObject({ state: "Exited", reason: "CommandNotFound", exitCode: 127 });
+  });
+
+  it("of an ended container is told with the end", () => {
+    const rest = { ...obstacle, purpose: "rest" } as const;
+    const told = status(instance({ lastEnd: end(3), holdsNetwork: true }), {
+      desired: wish({ restartPolicy: "Never" }),
+      obstacle: rest,
+    });
+    expect(told).toMatchObject({ state: "Exited", exitCode: 3, reason: "Error", message: says });
+    expect(held(told)).toEqual(["Failed"]);
   });
 });

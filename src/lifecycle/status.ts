@@ -7,10 +7,16 @@ import type { Attachment } from "../network/index.ts";
 import type { StartFailure } from "../oci/index.ts";
 import { conditionsOf } from "./conditions.ts";
 import { isOutdated, restarts, type Desired, type Instance, type Observed } from "./decide.ts";
+import type { Obstacle } from "./obstacle.ts";
 import { type End, isAbout, type Verdict } from "./record.ts";
 
 /** Characters of an error's text that a status shows. */
 const MAX_TEXT = 4096;
+
+/** The reason of a removal that failed half-way. */
+export const REMOVAL_FAILED = "RemovalFailed";
+
+const TRIED_AGAIN = "This is tried again until it can be done.";
 
 /** Why a start waits, when no failure is the cause. */
 export interface Waiting {
@@ -30,6 +36,8 @@ export interface StatusInput {
   readonly verdict?: Verdict;
   /** Why the spec can't be applied. */
   readonly refusal?: StartFailure;
+  /** What can't be given back, and why: it is in the way of all else. */
+  readonly obstacle?: Pick<Obstacle, "purpose" | "message">;
   readonly now: Date;
 }
 
@@ -108,22 +116,43 @@ function networkStatus(network: Attachment | undefined): Partial<ContainerStatus
 
 function summaryOf(input: StatusInput): Summary {
   const { desired, observed, waiting, verdict, refusal } = input;
-  if (desired.kind !== "present") return { state: "Removing", reason: "Deleting" };
   const { current: instance } = observed;
+  if (desired.kind !== "present") return removing(input, "Dead") ?? { state: "Removing", reason: "Deleting" };
   const refused: Partial<Summary> =
     refusal === undefined ? {} : { reason: refusal.reason, message: refusal.message, final: true };
   if (instance?.task !== undefined) return { ...running(instance), ...notApplied(instance, desired), ...refused };
-  if (refusal !== undefined) return failed(refusal);
-  if (observed.leftovers.length > 0) return { state: "Pending", reason: "Recreating" };
   const last = instance === undefined ? verdict : instance.record.state.verdict;
   const failure = last !== undefined && isAbout(last, desired) ? last : undefined;
+  // What a failed start has left does not hide why it failed.
+  const stuck = removing(input, isOwn(input) ? "Dead" : "Pending");
+  if (stuck !== undefined && failure === undefined) return stuck;
+  if (refusal !== undefined) return failed(refusal);
+  if (observed.leftovers.length > 0) return { state: "Pending", reason: "Recreating" };
   if (waiting !== undefined)
     return { state: "Pending", ...waiting, ...(failure === undefined ? {} : attemptsOf(failure)) };
   if (failure !== undefined) return { ...failed(failure.failure), ...attemptsOf(failure) };
-  if (instance !== undefined) return ended(instance, desired);
+  if (instance !== undefined) return { ...ended(instance, desired), ...unrested(input) };
   if (desired.spec.desiredState === "Stopped")
     return { state: "Pending", reason: "Stopped", message: "Not started: spec.desiredState is Stopped." };
   return { state: "Pending", reason: "Starting" };
+}
+
+/** A removal that failed half-way: what is in its way. Undefined while there is none. */
+function removing({ obstacle }: StatusInput, state: "Dead" | "Pending"): Summary | undefined {
+  if (obstacle?.purpose !== "removal") return undefined;
+  const message = clip(`The container can't be removed yet: ${obstacle.message}. ${TRIED_AGAIN}`);
+  return { state, reason: REMOVAL_FAILED, message };
+}
+
+/** Whether the container that can't be removed was made for this object, not for an earlier one of its name. */
+function isOwn({ object, observed: { current, leftovers } }: StatusInput): boolean {
+  return [current, ...leftovers].some((instance) => instance?.record.applied.uid === object.metadata.uid);
+}
+
+/** A container that has ended, but still holds what it should give back. */
+function unrested({ obstacle }: StatusInput): Partial<Summary> {
+  if (obstacle === undefined) return {};
+  return { message: clip(`The container has ended, but can't give back ${obstacle.message}. ${TRIED_AGAIN}`) };
 }
 
 function running(instance: Instance): Summary {

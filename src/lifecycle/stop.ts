@@ -1,24 +1,37 @@
 /** Stops, pauses and resumes: what is asked of a running task. None of them waits for the answer; the task's end is an event. */
 import { signalName, stopSignal } from "../oci/index.ts";
 import type { Instance } from "./decide.ts";
+import { giveBack } from "./obstacle.ts";
 import type { Parts } from "./parts.ts";
 import { SIGKILL, signalTask } from "./task.ts";
 
 /** Seconds between the stop signal and SIGKILL, as in Docker. */
 const DEFAULT_GRACE_SECONDS = 10;
 
-/** Sends the stop signal and sets the deadline at which SIGKILL follows. A paused container is thawed, or it could not obey. */
-export async function stop(parts: Parts, { record, task, moved }: Instance): Promise<void> {
+/**
+ * Sends the stop signal and sets the deadline at which SIGKILL follows. A paused container is thawed, or it could not obey.
+ * `reason` says what the stop is for, where that is no wish of the spec's.
+ */
+export async function stop(
+  parts: Parts,
+  { record, task, moved }: Instance,
+  reason?: "removal" | "unhealthy",
+): Promise<void> {
   const { applied } = record;
   const signal = stopSignal(applied.spec.stopSignal, applied.image.stopSignal);
   const graceMs = (applied.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS) * 1000;
-  const why = moved === true ? ", to start it in the new network of the container whose network it joins" : "";
+  const moves = moved === true ? ", to start it in the new network of the container whose network it joins" : "";
+  const why = reason === "unhealthy" ? ", for it is unhealthy" : moves;
   parts.announce(applied, "Normal", "Killing", `Stopping the container with ${signalName(signal)}${why}`);
   await signalTask(parts, record.id, graceMs === 0 ? SIGKILL : signal);
   if (task?.status === "paused") await parts.containerd.tasks.resume({ containerId: record.id });
   // The mark follows the signal: should the agent die between them, the next one sends the signal again.
   const deadline = new Date(parts.clock().getTime() + graceMs).toISOString();
-  await parts.records.saveState(record.id, { ...record.state, stopping: { deadline } });
+  await parts.records.saveState(record.id, {
+    ...record.state,
+    stopping: reason === "unhealthy" ? { deadline, unhealthy: true } : { deadline },
+    ...(reason === "removal" ? { removing: true } : {}),
+  });
 }
 
 /** Ends a task that has outlived its grace period, with all its processes. */
@@ -40,9 +53,10 @@ export async function resume(parts: Parts, { record }: Instance): Promise<void> 
 /**
  * Lets an ended container that will not be started again by itself rest: its address and ports are free for others, and
  * no restart waits. `stopped` says that the rest was asked for.
+ * @throws Obstacle when the network can't be given back now
  */
 export async function rest(parts: Parts, { record }: Instance, stopped: boolean): Promise<void> {
-  await parts.network.detach(record.id);
+  await giveBack("rest", { "its network": () => parts.network.detach(record.id) });
   const { nextRetryAt: _, holdsNetwork: __, ...state } = record.state;
   await parts.records.saveState(record.id, { ...state, ...(stopped ? { stopped: true, backoffMs: 0 } : {}) });
 }

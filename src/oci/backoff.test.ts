@@ -15,21 +15,21 @@ describe("nextDelay", () => {
 });
 
 describe("shouldRestart", () => {
-  const question = { exitCode: 0, restartCount: 0, maxRestarts: 0 };
+  const question = { failed: false, restarts: 0, maxRestarts: 0 };
 
   it.each([
-    ["Always", 0, true],
-    ["Always", 1, true],
-    ["Never", 0, false],
-    ["Never", 1, false],
-    ["OnFailure", 0, false],
-    ["OnFailure", 1, true],
-  ] as const)("%s after exit code %d: %s", (policy, exitCode, expected) => {
-    expect(shouldRestart({ ...question, policy, exitCode })).toBe(expected);
+    ["Always", false, true],
+    ["Always", true, true],
+    ["Never", false, false],
+    ["Never", true, false],
+    ["OnFailure", false, false],
+    ["OnFailure", true, true],
+  ] as const)("%s of a run that failed (%s): %s", (policy, failed, expected) => {
+    expect(shouldRestart({ ...question, policy, failed })).toBe(expected);
   });
 
   it("stops at maxRestarts, which only OnFailure heeds; 0 is no limit", () => {
-    const failed = { ...question, exitCode: 1, restartCount: 3 };
+    const failed = { ...question, failed: true, restarts: 3 };
     expect(shouldRestart({ ...failed, policy: "OnFailure", maxRestarts: 4 })).toBe(true);
     expect(shouldRestart({ ...failed, policy: "OnFailure", maxRestarts: 3 })).toBe(false);
     expect(shouldRestart({ ...failed, policy: "OnFailure", maxRestarts: 0 })).toBe(true);

@@ -19,9 +19,10 @@ export function nextDelay(delayBefore: number, ranForMs: number): number {
 
 export interface RestartQuestion {
   readonly policy: "Always" | "OnFailure" | "Never";
-  readonly exitCode: number;
-  /** Restarts so far. */
-  readonly restartCount: number;
+  /** Whether the run has failed: by its exit code, or by what the healthcheck says. */
+  readonly failed: boolean;
+  /** Restarts by the policy since the last start that was asked for: Docker's restart manager is a new one then. */
+  readonly restarts: number;
   /** For `OnFailure`; 0 means no limit. */
   readonly maxRestarts: number;
   /** Only what is wished to run is restarted. */
@@ -31,8 +32,8 @@ export interface RestartQuestion {
 /** Whether the restart policy wants another run after one that ended by itself. */
 export function shouldRestart({
   policy,
-  exitCode,
-  restartCount,
+  failed,
+  restarts,
   maxRestarts,
   desiredState = "Running",
 }: RestartQuestion): boolean {
@@ -43,6 +44,6 @@ export function shouldRestart({
     case "Never":
       return false;
     case "OnFailure":
-      return exitCode !== 0 && (maxRestarts === 0 || restartCount < maxRestarts);
+      return failed && (maxRestarts === 0 || restarts < maxRestarts);
   }
 }

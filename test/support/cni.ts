@@ -1,5 +1,5 @@
 /** CNI plugins that do not do as they should. */
-import { chmod, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { LocalNode } from "../../hack/cluster/local-node.ts";
 import { findTools } from "../../hack/cluster/tools.ts";
@@ -38,8 +38,7 @@ exec ${real}
 /** A directory with all of the node's plugins, some of them replaced by a script of the test's. */
 export async function pluginsWith(node: LocalNode, scripts: Readonly<Record<string, string>>): Promise<string> {
   const { cniBinDir } = findTools();
-  const dir = join(node.dir, `plugins-${Object.keys(scripts).join("-")}`);
-  await mkdir(dir);
+  const dir = await mkdtemp(join(node.dir, "plugins-"));
   for (const name of await readdir(cniBinDir)) {
     if (!(name in scripts)) await symlink(join(cniBinDir, name), join(dir, name));
   }
