@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Container } from "./api/index.ts";
 import type { Config } from "./config.ts";
@@ -137,7 +138,8 @@ export class Agent {
     this.#parts.references.close();
     this.#parts.fileUpdates.close();
     this.#parts.logs.close();
-    await Promise.all([this.#lease.stop(), this.#containers.stop(), this.#queue.close(CLOSE_BOUND_MS)]);
+    const probesEnded = Promise.race([this.#parts.health.close(), sleep(CLOSE_BOUND_MS, undefined, { ref: false })]);
+    await Promise.all([this.#lease.stop(), this.#containers.stop(), this.#queue.close(CLOSE_BOUND_MS), probesEnded]);
     await this.#events.flush(FLUSH_BOUND_MS);
     this.#containerd.close();
     this.#api.close();

@@ -38,11 +38,20 @@ type ImageConfig = {
   StopSignal?: string;
   Volumes?: Record<string, object>;
   ExposedPorts?: Record<string, object>;
+  /** Docker's addition; times in nanoseconds. */
+  Healthcheck?: { Test: string[]; Interval: number; Timeout: number; Retries: number };
 };
 
 /** This machine's architecture, and one that it can't run. */
 const ARCHITECTURE = arch() === "arm64" ? "arm64" : "amd64";
 const FOREIGN = "s390x";
+
+const HEALTHCHECK = {
+  Test: ["CMD-SHELL", "echo >> /switch/checks; cat /switch/healthy"],
+  Interval: 500e6,
+  Timeout: 10e9,
+  Retries: 2,
+};
 
 /**
  * The images:
@@ -52,6 +61,7 @@ const FOREIGN = "s390x";
  * - `berth/test:config`: Entrypoint, Cmd, Env, User, WorkingDir, StopSignal, Volumes and ExposedPorts are set.
  * - `berth/test:entrypoint`: Entrypoint and Cmd only (`/bin/echo` `from` `cmd`).
  * - `berth/test:empty`: no Entrypoint, no Cmd.
+ * - `berth/test:healthcheck`: healthy while there is a file `/switch/healthy`; checked each half second, two failures.
  * - `berth/test:user`: its User is in no file.
  * - `berth/test:multi`: an index of this machine's platform and another; `berth/test:foreign`: only of the other.
  */
@@ -80,6 +90,7 @@ export async function buildImages(tools: Pick<Tools, "busybox">): Promise<Image[
       ["entrypoint"],
       single([base], { Env: [PATH], Entrypoint: ["/bin/echo"], Cmd: ["from", "cmd"] }),
     ),
+    image("berth/test", ["healthcheck"], single([base], { ...shell, Healthcheck: HEALTHCHECK })),
     image("berth/test", ["empty"], single([base], { Env: [PATH] })),
     image("berth/test", ["user"], single([base], { ...shell, User: "ghost" })),
     image("berth/test", ["multi"], index([base], shell, [FOREIGN, ARCHITECTURE])),

@@ -11,7 +11,6 @@ describe("unsupported", () => {
     ["spec.tty", "tty", { tty: true }],
     ["spec.stdin", "stdin", { stdin: true }],
     ["spec.restoreFrom", "restoreFrom", { restoreFrom: "c" }],
-    ["spec.healthcheck", "healthcheck", { healthcheck: {} }],
     [
       "spec.volumes[1].emptyDir.sizeLimit",
       "volumes.emptyDir.sizeLimit on disk",

@@ -16,7 +16,6 @@ const NOT_YET: readonly Row[] = [
   { path: "tty" },
   { path: "stdin" },
   { path: "restoreFrom" },
-  { path: "healthcheck" },
   { path: "volumes[].emptyDir.sizeLimit", when: ({ medium }) => medium !== "Memory" },
 ];
 

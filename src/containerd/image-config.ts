@@ -22,6 +22,8 @@ export interface OciImageConfig {
   Labels?: Record<string, string>;
   StopSignal?: string;
   Healthcheck?: ImageHealthcheck;
+  /** What a healthcheck of the form CMD-SHELL is run by (Docker's addition, too). */
+  Shell?: string[];
 }
 
 /** What Berth reads of an image's configuration blob. */
@@ -65,6 +67,7 @@ function parseConfig(json: Json): OciImageConfig {
     ...field(json, "WorkingDir", isString),
     ...field(json, "Labels", isStringMap),
     ...field(json, "StopSignal", isString),
+    ...field(json, "Shell", isStrings),
     ...(isRecord(json.Healthcheck) ? { Healthcheck: parseHealthcheck(json.Healthcheck) } : {}),
   };
 }

@@ -53,7 +53,12 @@ export async function act(parts: Parts, action: Action): Promise<Waiting | undef
       await deleteTask(parts, step.instance.record.id);
       return undefined;
     case "stop":
-      await stop(parts, step.instance, desired.kind === "present" ? undefined : "removal");
+      await stop(parts, step.instance, desired.kind === "present" ? step.reason : "removal");
+      return undefined;
+    case "pause":
+      // A check that is frozen with the container could neither end nor be ended.
+      await parts.health.stop(key);
+      await pause(parts, step.instance);
       return undefined;
     case "remove":
       parts.pulls.forget(key);
@@ -66,7 +71,7 @@ export async function act(parts: Parts, action: Action): Promise<Waiting | undef
 }
 
 /** Verbs that need no more than the instance. */
-const PLAIN = { recordEnd, recordLoss, adopt, kill, pause, resume };
+const PLAIN = { recordEnd, recordLoss, adopt, kill, resume };
 
 async function create(
   parts: Parts,
@@ -160,5 +165,7 @@ function appliedImage({ name, digest, chainID, config }: PulledImage): Applied["
     ...(config.StopSignal === undefined ? {} : { stopSignal: config.StopSignal }),
     ...(volumes.length === 0 ? {} : { volumes }),
     ...(exposedPorts.length === 0 ? {} : { exposedPorts }),
+    ...(config.Healthcheck === undefined ? {} : { healthcheck: config.Healthcheck }),
+    ...(config.Shell === undefined ? {} : { shell: config.Shell }),
   };
 }

@@ -4,10 +4,12 @@ import { isOutdated } from "./decide.ts";
 import type { StatusInput } from "./status.ts";
 
 /** What a state means, where there is no more to say: a condition's message is never empty. */
-export function sentenceOf({ state, exitCode }: ContainerStatus): string {
+export function sentenceOf({ state, exitCode, health }: ContainerStatus): string {
   switch (state) {
     case "Running":
-      return "The container is running.";
+      return health === undefined || health.status === "Healthy"
+        ? "The container is running."
+        : "The container is running; its healthcheck has not succeeded yet.";
     case "Paused":
       return "The container is paused.";
     case "Exited":
@@ -57,10 +59,17 @@ function verdicts(input: StatusInput, status: ContainerStatus, final: boolean): 
   const { current, leftovers } = observed;
   const outdated = current !== undefined && isOutdated(current, desired);
   const settled = leftovers.length === 0 && current?.record.state.stopping === undefined && !outdated;
+  const isHealthy = status.health === undefined || status.health.status === "Healthy";
   const ready =
     settled &&
-    (desiredState === "Stopped" ? !alive : status.state === (desiredState === "Paused" ? "Paused" : "Running"));
+    (desiredState === "Stopped"
+      ? !alive
+      : desiredState === "Paused"
+        ? status.state === "Paused"
+        : status.state === "Running" && isHealthy);
   if (ready) return { Ready: true };
+  // Left alone, it is on its way to nothing.
+  if (settled && status.reason === "Unhealthy" && status.state === "Running") return {};
   // Unhealthy is a failure whatever the process made of the signal.
   const succeeded = status.exitCode === 0 && status.reason !== "Unhealthy";
   if (status.state === "Exited") return succeeded ? { Complete: true } : { Failed: true };

@@ -175,6 +175,26 @@ describe("with a task", () => {
     expect(verb(wish({ image: "other" }, { generation: 2, refused: true }), seen(running()))).toBe("none");
   });
 
+  describe("that is unhealthy", () => {
+    const unhealthy = (onUnhealthy: "None" | "Restart", status: TaskState["status"] = "running"): Observed => {
+      const probe = { kind: "exec", args: ["true"] } as const;
+      const healthcheck = { exec: { command: ["true"] }, onUnhealthy };
+      const health = { status: "Unhealthy", failingStreak: 3, run: RUN.startedAt, probe } as const;
+      return seen({ record: { ...record({ run: RUN }, { healthcheck }), health }, task: task(status) });
+    };
+
+    it("is stopped where that is wished, and left alone where not", () => {
+      expect(decide(wish(), unhealthy("Restart"), NOW)).toMatchObject({ verb: "stop", reason: "unhealthy" });
+      expect(verb(wish(), unhealthy("None"))).toBe("none");
+    });
+
+    it("is paused, thawed or stopped as is wished all the same", () => {
+      expect(verb(wish({ desiredState: "Paused" }), unhealthy("Restart"))).toBe("pause");
+      expect(verb(wish({ desiredState: "Paused" }), unhealthy("Restart", "paused"))).toBe("none");
+      expect(decide(wish({ desiredState: "Stopped" }), unhealthy("Restart"), NOW)).not.toHaveProperty("reason");
+    });
+  });
+
   describe("that the last change could not be made to", () => {
     const refused = (nextRetryAt: string): Observed =>
       seen(

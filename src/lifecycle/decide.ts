@@ -5,6 +5,7 @@
 import { type ContainerSpec, recreationNeeded } from "../api/index.ts";
 import type { TaskState } from "../containerd/index.ts";
 import { shouldRestart } from "../oci/index.ts";
+import { healthOf } from "./health.ts";
 import { isAbout, type Record, type RunState, type Verdict } from "./record.ts";
 
 /** A container's record with its task, where it has one. */
@@ -57,12 +58,17 @@ export type Step =
       readonly refreshImage: boolean;
     }
   | {
+      readonly verb: "stop";
+      readonly instance: Instance;
+      /** Why, where it is no wish of the spec's. */
+      readonly reason?: "unhealthy";
+    }
+  | {
       readonly verb:
         | "recordEnd"
         | "recordLoss"
         | "adopt"
         | "discardTask"
-        | "stop"
         | "kill"
         | "pause"
         | "resume"
@@ -170,7 +176,8 @@ function withTask(
     case "Paused":
       return task.status === "running" ? { verb: "pause", instance } : NONE;
     default:
-      return task.status === "running" ? NONE : { verb: "resume", instance };
+      if (task.status !== "running") return { verb: "resume", instance };
+      return restartsForHealth(instance.record) ? { verb: "stop", instance, reason: "unhealthy" } : NONE;
   }
 }
 
@@ -204,6 +211,12 @@ export function restarts(spec: ContainerSpec, state: RunState): boolean {
       maxRestarts: spec.maxRestarts ?? 0,
     })
   );
+}
+
+/** Whether the healthcheck wants the current run to end. */
+function restartsForHealth(record: Record): boolean {
+  const found = healthOf(record);
+  return found?.check.onUnhealthy === "Restart" && found.health.status === "Unhealthy";
 }
 
 /** A container at rest holds no network (its ports and address are free for others) and waits for no restart. */

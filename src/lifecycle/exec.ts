@@ -1,11 +1,18 @@
 /** Processes beside a container's first one, in its task: `docker exec` and health checks. */
 import { randomUUID } from "node:crypto";
-import { rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import { type Readable, Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
-import { type Containerd, isDeadlineExceeded, isNotFound, isUnavailable, packProcess } from "../containerd/index.ts";
+import {
+  type Containerd,
+  isDeadlineExceeded,
+  isNotFound,
+  isUnavailable,
+  packProcess,
+  taskState,
+} from "../containerd/index.ts";
 import { makeFifos, openFifoReader, openFifoWriter } from "../node/index.ts";
 import type { OciProcess } from "../oci/index.ts";
 import { SIGKILL } from "./task.ts";
@@ -19,6 +26,8 @@ export interface ExecOptions {
   readonly process: OciProcess;
   /** The directory for the FIFOs of its streams: {@link execDirectory}. */
   readonly directory: string;
+  /** Its exec id, unique in the container at a time; one of its own unless given. */
+  readonly id?: string;
   /** Whether it can be written to; else its input is empty. */
   readonly stdin?: boolean;
   /** Cancels the start. */
@@ -47,19 +56,20 @@ const RECONNECT_MS = 200;
  * holds the process up.
  */
 export class Exec implements AsyncDisposable {
-  readonly id = `exec-${randomUUID()}`;
+  readonly id: string;
   readonly #tasks: Tasks;
   readonly #options: ExecOptions;
   readonly #outputs: Socket[] = [];
   /** Fulfilled when all of the outputs have ended. */
   #ended: Promise<unknown> = Promise.resolve();
   #input: Writable | undefined;
-  #started = false;
+  #pid: number | undefined;
   #deleted = false;
 
   private constructor(tasks: Tasks, options: ExecOptions) {
     this.#tasks = tasks;
     this.#options = options;
+    this.id = options.id ?? `exec-${randomUUID()}`;
   }
 
   /**
@@ -123,7 +133,7 @@ export class Exec implements AsyncDisposable {
     for (const output of this.#outputs) output.unpipe().resume();
     try {
       await this.#delete();
-      if (this.#started) await this.#endsWithin(CLOSE_BOUND_MS);
+      if (this.#pid !== undefined) await this.#endsWithin(CLOSE_BOUND_MS);
     } finally {
       for (const stream of [...this.#outputs, this.#input]) stream?.destroy();
       await this.#removeFifos();
@@ -150,8 +160,7 @@ export class Exec implements AsyncDisposable {
       },
       { signal },
     );
-    await this.#tasks.start(this.#name(), { signal });
-    this.#started = true;
+    ({ pid: this.#pid } = await this.#tasks.start(this.#name(), { signal }));
     if (stdin) this.#input = await this.#openInput(path("stdin"), signal);
     await this.#removeFifos();
   }
@@ -213,6 +222,7 @@ export class Exec implements AsyncDisposable {
       await this.#deleteEnded();
     } catch {
       // It runs. (containerd has no code of its own for that.)
+      if (this.#pid !== undefined) await killGroup(this.#pid, this.#options.containerID);
       await this.kill(SIGKILL);
       await this.#tasks.wait(this.#name(), { timeoutMs: KILL_BOUND_MS }).catch(ignoreNotFound);
       await this.#deleteEnded();
@@ -275,7 +285,7 @@ export interface Captured {
  * Runs a process and keeps what it writes.
  *
  * @param options.maxBytes of the output that are kept; the rest is read and dropped
- * @param options.timeoutMs after which the process is killed; children it has started are not
+ * @param options.timeoutMs after which the process is killed, with the children of its session
  * @throws as {@link Exec.start}; the signal's reason when it was aborted
  */
 export async function capture(
@@ -300,6 +310,41 @@ export async function capture(
   } catch (error) {
     if (timeout.aborted && options.signal?.aborted !== true) return { output: output() };
     throw error;
+  }
+}
+
+/**
+ * Kills an exec's process with the children it has started: the runtime makes it the leader of a session. A group of
+ * another cgroup than the container's is somebody else's, whom the kernel gave the number since.
+ */
+async function killGroup(pid: number, containerID: string): Promise<void> {
+  const cgroup = await readFile(`/proc/${pid}/cgroup`, "utf8").catch(() => "");
+  if (!cgroup.includes(containerID)) return;
+  try {
+    process.kill(-pid, SIGKILL);
+  } catch {
+    // It has just ended.
+  }
+}
+
+/**
+ * Ends what a process that died has left of its exec, by the exec's id; none is fine.
+ * @throws ContainerdError
+ */
+export async function clearExec(tasks: Tasks, containerId: string, execId: string): Promise<void> {
+  const name = { containerId, execId };
+  try {
+    const { process } = await tasks.get(name);
+    const state = process && taskState(process);
+    // One that was never started can be deleted as it is.
+    if (state?.status === "running") {
+      await killGroup(state.pid, containerId);
+      await tasks.kill({ ...name, signal: SIGKILL, all: false }).catch(ignoreNotFound);
+      await tasks.wait(name, { timeoutMs: KILL_BOUND_MS });
+    }
+    await tasks.deleteProcess(name);
+  } catch (error) {
+    ignoreNotFound(error);
   }
 }
 

@@ -9,8 +9,7 @@ import { Network } from "../network/index.ts";
 import type { Cgroups, NodeFacts } from "../node/index.ts";
 import { RootFilesystem, Volumes } from "../storage/index.ts";
 import { LogRotation } from "../telemetry/index.ts";
-import { Neighbours } from "./neighbours.ts";
-import { Pulls } from "./pulls.ts";
+baimport { Pulls } from "./pulls.ts";
 import type { Applied } from "./record.ts";
 import { Records } from "./records.ts";
 import { FileUpdates } from "./volume-files.ts";
@@ -36,6 +35,7 @@ export interface Parts {
   readonly volumes: Volumes;
   readonly logs: LogRotation;
   readonly pulls: Pulls;
+  readonly health: HealthMonitor;
   readonly references: ReferenceWatcher;
   readonly fileUpdates: FileUpdates;
   readonly neighbours: Neighbours;
@@ -87,7 +87,7 @@ export function makeParts(settings: NodeSettings): Parts {
     events.event(referenceTo(object), type, reason, message, replaces === undefined ? {} : { replaces });
   };
   const volumes = new Volumes({ stateDir, dataDir });
-  return {
+  const parts: Omit<Parts, "health"> = {
     nodeName: config.nodeName,
     api,
     containerd,
@@ -115,4 +115,21 @@ export function makeParts(settings: NodeSettings): Parts {
     clock: () => new Date(),
     logger,
   };
+  return Object.assign(parts, { health: healthMonitor(parts, requeue) });
+}
+
+function healthMonitor(parts: Omit<Parts, "health">, requeue: (key: string) => void): HealthMonitor {
+  const { containerd, records, stateDir, logger } = parts;
+  return new HealthMonitor({
+    probe: (watched, signal) => runProbe(parts, watched, signal),
+    clear: (id) => clearProbe({ containerd, stateDir }, id),
+    runs: async (id) => (await containerd.task(id))?.status === "running",
+    save: (id, health) => records.saveHealth(id, health),
+    onNews: (key, { applied }, before, after) => {
+      requeue(key);
+      if (after.status !== "Unhealthy" || before.status === "Unhealthy") return;
+      parts.announce(applied, "Warning", "Unhealthy", whyUnhealthy(after));
+    },
+    logger,
+  });
 }

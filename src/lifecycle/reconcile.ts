@@ -80,6 +80,7 @@ async function withoutObject(r: Reconcile, key: string): Promise<void> {
   };
   const end = await walk(r, key, undefined, wish);
   if (end === undefined) return;
+  r.parts.health.follow(key, end.observed.current, end.desired);
   await tellNeighbours(r.parts, key, end.observed);
   if (end.obstacle !== undefined) throw end.obstacle;
   if (hasCome() || !r.cache.synced) return;
@@ -130,6 +131,7 @@ async function withObject(r: Reconcile, key: string, object: Container): Promise
   parts.neighbours.need(key, desired.kind === "present" ? neededKeys(object.metadata.namespace, desired.spec) : []);
   const network = await tellNeighbours(parts, key, observed);
   followLog(parts, key, current, desired);
+  parts.health.follow(key, current, desired);
   const verdict = desired.kind === "present" ? desired.verdict : undefined;
   await r.statuses.write(object, (base) =>
     statusOf({
@@ -291,5 +293,6 @@ async function forget({ parts, statuses }: Reconcile, key: string): Promise<void
   parts.fileUpdates.forget(key);
   statuses.forget(key);
   await parts.neighbours.forget(key);
+  await parts.health.stop(key);
   await removeLogs(parts, parseKey(key));
 }

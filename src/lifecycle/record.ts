@@ -3,7 +3,9 @@
  * container's runs went. Names of all that belongs to a container follow from the record's id.
  */
 import type { Container, ContainerSpec } from "../api/index.ts";
+import type { ImageHealthcheck } from "../containerd/index.ts";
 import type { StartFailure } from "../oci/index.ts";
+import type { HealthRecord } from "./health.ts";
 
 /** Labels on a container's record, by which the agent finds its own records again. */
 export const LABEL = {
@@ -13,7 +15,11 @@ export const LABEL = {
 } as const;
 
 /** Keys of the record's extensions. */
-export const EXTENSION = { applied: "berth.dev/container", state: "berth.dev/state" } as const;
+export const EXTENSION = {
+  applied: "berth.dev/container",
+  state: "berth.dev/state",
+  health: "berth.dev/health",
+} as const;
 
 /** Which object a record was made for, and from what. */
 export interface Applied {
@@ -37,6 +43,9 @@ export interface AppliedImage {
   readonly volumes?: readonly string[];
   /** Ports that the image declares with EXPOSE, as `80/tcp`. */
   readonly exposedPorts?: readonly string[];
+  /** Its HEALTHCHECK, and the SHELL that runs it. */
+  readonly healthcheck?: ImageHealthcheck;
+  readonly shell?: readonly string[];
 }
 
 /** How a run ended. */
@@ -106,6 +115,8 @@ export interface Record {
   readonly id: string;
   readonly applied: Applied;
   readonly state: RunState;
+  /** Apart from the state: it is written while the container's key may be worked on. */
+  readonly health?: HealthRecord;
 }
 
 /** The state of a record whose task was never started. */

@@ -9,6 +9,7 @@ import {
   unpackJSON,
 } from "../containerd/index.ts";
 import type { OciSpec } from "../oci/index.ts";
+import type { HealthRecord } from "./health.ts";
 import { type Applied, EXTENSION, LABEL, type Record, type RunState } from "./record.ts";
 
 /** A record to be made. */
@@ -65,6 +66,13 @@ export class Records {
     await this.#containerd.updateContainer(id, { extensions: { [EXTENSION.state]: packJSON(EXTENSION.state, state) } });
   }
 
+  /** Writes how healthy a container is. */
+  async saveHealth(id: string, health: HealthRecord): Promise<void> {
+    await this.#containerd.updateContainer(id, {
+      extensions: { [EXTENSION.health]: packJSON(EXTENSION.health, health) },
+    });
+  }
+
   /** Writes the spec as applied, and the runtime spec where that changed with it. */
   async saveApplied(id: string, applied: Applied, spec?: OciSpec): Promise<void> {
     await this.#containerd.updateContainer(id, {
@@ -94,7 +102,13 @@ export class Records {
 function toRecord(container: ContainerRecord): Record | undefined {
   const applied = unpackJSON(container.extensions[EXTENSION.applied]);
   const state = unpackJSON(container.extensions[EXTENSION.state]);
+  const health = unpackJSON(container.extensions[EXTENSION.health]);
   if (applied === undefined || state === undefined) return undefined;
   // What stands under these keys was written by the methods above.
-  return { id: container.id, applied: applied as unknown as Applied, state: state as unknown as RunState };
+  return {
+    id: container.id,
+    applied: applied as unknown as Applied,
+    state: state as unknown as RunState,
+    ...(health === undefined ? {} : { health: health as unknown as HealthRecord }),
+  };
 }

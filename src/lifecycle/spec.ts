@@ -7,6 +7,7 @@ import { kernelAtLeast } from "../node/index.ts";
 import {
   buildSpec,
   envList,
+  healthcheckOf,
   type OciImageConfig,
   type OciMount,
   type ResolvedUser,
@@ -67,6 +68,7 @@ export async function specFor(
 ): Promise<Pick<NewRecord, "spec" | "runtime">> {
   const { namespace, name, uid, spec } = applied;
   const handler = runtimeHandler(parts, spec);
+  healthcheckOf(spec, applied.image); // One that can't be made is refused before anything runs.
   const [user, devices, seccomp, apparmorProfile] = await Promise.all([
     userOf(parts, spec, source.image, acquired.rootfs),
     wishedDevices(spec),

@@ -7,6 +7,7 @@ import type { Attachment } from "../network/index.ts";
 import type { StartFailure } from "../oci/index.ts";
 import { conditionsOf } from "./conditions.ts";
 import { isOutdated, restarts, type Desired, type Instance, type Observed } from "./decide.ts";
+import { healthOf, whyUnhealthy } from "./health.ts";
 import type { Obstacle } from "./obstacle.ts";
 import { type End, isAbout, type Verdict } from "./record.ts";
 
@@ -52,6 +53,7 @@ export function statusOf(input: StatusInput): ContainerStatus {
     ...identity(instance, input.nodeName),
     ...(instance === undefined ? {} : history(instance)),
     ...networkStatus(input.network),
+    ...healthStatus(instance),
     ...summary,
     observedGeneration: object.metadata.generation,
   };
@@ -114,6 +116,17 @@ function networkStatus(network: Attachment | undefined): Partial<ContainerStatus
   };
 }
 
+/** The health of the current run, or of one that ended for want of it. */
+function healthStatus(instance: Instance | undefined): Partial<ContainerStatus> {
+  if (instance === undefined) return {};
+  const { state, health: kept } = instance.record;
+  const isCause = state.lastEnd?.reason === "Unhealthy" && kept !== undefined && kept.run === state.lastEnd.startedAt;
+  const health = state.run !== undefined ? healthOf(instance.record)?.health : isCause ? kept : undefined;
+  if (health === undefined) return {};
+  const { status, failingStreak, output } = health;
+  return { health: { status, failingStreak, ...(output === undefined ? {} : { output }) } };
+}
+
 function summaryOf(input: StatusInput): Summary {
   const { desired, observed, waiting, verdict, refusal } = input;
   const { current: instance } = observed;
@@ -158,7 +171,10 @@ function unrested({ obstacle }: StatusInput): Partial<Summary> {
 function running(instance: Instance): Summary {
   const paused = instance.task?.status === "paused";
   if (instance.record.state.stopping !== undefined) return { state: paused ? "Paused" : "Running", reason: "Stopping" };
-  return paused ? { state: "Paused", reason: "Paused" } : { state: "Running", reason: "Started" };
+  if (paused) return { state: "Paused", reason: "Paused" };
+  const health = healthOf(instance.record)?.health;
+  if (health?.status !== "Unhealthy") return { state: "Running", reason: "Started" };
+  return { state: "Running", reason: "Unhealthy", message: clip(whyUnhealthy(health)) };
 }
 
 /** Why a change that a running container could take was not made; no verdict on the container, so no exit code. */

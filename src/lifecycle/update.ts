@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Container, ContainerSpec } from "../api/index.ts";
 import { packLinuxResources } from "../containerd/index.ts";
-import { linuxResources, updatedResources } from "../oci/index.ts";
+import { healthcheckOf, linuxResources, updatedResources } from "../oci/index.ts";
 import type { Instance } from "./decide.ts";
 import { at } from "./failure.ts";
 import type { Parts } from "./parts.ts";
@@ -19,6 +19,7 @@ export async function update(parts: Parts, instance: Instance, object: Container
   const { verdict, ...state } = record.state;
   // It was about this change, or an earlier one; whether a start then fails is seen anew.
   if (verdict !== undefined) await parts.records.saveState(record.id, state);
+  await at("spec", () => healthcheckOf(spec, applied.image));
   const before = linuxResources(record.applied.spec, parts.facts);
   const after = linuxResources(spec, parts.facts);
   if (isDeepStrictEqual(before, after)) {

@@ -75,6 +75,11 @@ export const healthcheck = object(
     startPeriod: optional(
       duration("Time after the start in which failures do not count; 0s unless the image says otherwise."),
     ),
+    startInterval: optional(
+      duration(
+        "Time from one check to the next in startPeriod, before the first success; 5s unless the image says otherwise.",
+      ),
+    ),
     onUnhealthy: optional(
       word("Whether an Unhealthy container is left alone (None) or restarted.", ON_UNHEALTHY, "None"),
     ),
