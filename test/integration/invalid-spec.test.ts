@@ -70,34 +70,9 @@ describe("what this version does not do yet", () => {
     ["spec.tty: tty", { tty: true }],
     ["spec.stdin: stdin", { stdin: true }],
     ["spec.restoreFrom: restoreFrom", { restoreFrom: "c" }],
-    ["spec.devices: devices", { devices: [{ hostPath: "/dev/fuse" }] }],
-    ["spec.oomScoreAdj: oomScoreAdj", { oomScoreAdj: 100 }],
-    ["spec.hostPID: hostPID", { hostPID: true }],
-    ["spec.hostIPC: hostIPC", { hostIPC: true }],
-    ["spec.cgroupParent: cgroupParent", { cgroupParent: "a" }],
-    ["spec.network.mode: network.mode Container", { network: { mode: "Container", container: "peer" } }],
-    ["spec.network.links: network.links", { network: { mode: "Bridge", links: [{ container: "db" }] } }],
-    ["spec.network.name: network.name", { network: { mode: "Bridge", name: "lan" } }],
-    ["spec.network.ipAddress: network.ipAddress", { network: { mode: "Bridge", ipAddress: "10.0.0.1" } }],
-    ["spec.network.macAddress: network.macAddress", { network: { mode: "Bridge", macAddress: "02:42:0a:59:00:02" } }],
     [
-      "spec.securityContext.sysctls: securityContext.sysctls",
-      { securityContext: { sysctls: [{ name: "kernel.msgmax", value: "1" }] } },
-    ],
-    [
-      "spec.securityContext.procMount: securityContext.procMount Unmasked",
-      { securityContext: { procMount: "Unmasked" } },
-    ],
-    ["spec.volumes[0].configMap: volumes.configMap", { volumes: [{ name: "v", configMap: { name: "c" } }] }],
-    ["spec.volumes[0].secret: volumes.secret", { volumes: [{ name: "v", secret: { secretName: "s" } }] }],
-    ["spec.volumes[0].volume: volumes.volume", { volumes: [{ name: "v", volume: { name: "data" } }] }],
-    [
-      "spec.volumeMounts[0].subPath: volumeMounts.subPath",
-      { volumes: [volume], volumeMounts: [{ ...mount, subPath: "a" }] },
-    ],
-    [
-      "spec.volumeMounts[0].mountPropagation: volumeMounts.mountPropagation HostToContainer",
-      { volumes: [volume], volumeMounts: [{ ...mount, mountPropagation: "HostToContainer" }] },
+      "spec.volumes[0].emptyDir.sizeLimit: volumes.emptyDir.sizeLimit on disk",
+      { volumes: [{ name: "v", emptyDir: { sizeLimit: "1Mi" } }] },
     ],
   ])("%s", async (what, spec) => {
     const container = await test().create(spec);

@@ -1,7 +1,7 @@
 // Health checks: the image's and the spec's, what they make of the status, and that they end with what they check.
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, describe, expect, it } from "@jest/globals";
+import { afterEach, beforeAll, describe, expect, it } from "@jest/globals";
 import type { Container, ContainerSpec } from "../../../src/api/index.ts";
 import { containerPath } from "../../../src/kube/index.ts";
 import { pidOf } from "../../support/away.ts";
@@ -10,7 +10,10 @@ import { conditionsOf, untilRestarted } from "../../support/restart.ts";
 import { type TestNode, useNode } from "../../support/test-node.ts";
 
 const test = useNode();
-let before: Awaited<ReturnType<TestNode["audit"]>> | undefined;
+let before: Awaited<ReturnType<TestNode["audit"]>>;
+beforeAll(async () => {
+  before = await test().audit();
+});
 
 const TIMEOUT_MS = 30_000;
 
@@ -103,7 +106,6 @@ async function untilNoneOf(container: Container, command: string): Promise<void>
 
 afterEach(async () => {
   await test().deleteAll();
-  before ??= await test().audit();
   expect(await test().leaks(before)).toEqual([]);
 });
 
