@@ -70,7 +70,7 @@ export class ObjectFollower {
         followed.synced = true;
         tell();
       },
-      logger,
+      logger: logger.child({ name }),
       ...(timers === undefined ? {} : { timers }),
     });
     const followed: Followed = { watch, keys: new Set(), synced: false };

@@ -6,6 +6,7 @@ import type { Container, ContainerSpec, Volume } from "../../../src/api/index.ts
 import { configMapPath, secretPath } from "../../../src/kube/index.ts";
 import { run, unmountBelow } from "../../../src/node/index.ts";
 import { endBy, pidOf, untilRestarted as untilStartedAgain, untilSaid } from "../../support/away.ts";
+import { COMMAND_NOT_FOUND, expectFailedStart } from "../../support/failed-start.ts";
 import { insideOf, untilContent } from "../../support/inside.ts";
 import { probe, valuesOf } from "../../support/probe.ts";
 import { Proxy } from "../../support/proxy.ts";
@@ -172,6 +173,24 @@ describe("what is missing", () => {
     await untilContent(await test().untilState(created, "Running"), path, "2");
     await test().delete(created);
   });
+});
+
+it("a start that fails leaves neither files nor mounts", async () => {
+  const name = await secret({ k: "1" });
+  const wrong: Partial<ContainerSpec> = {
+    command: ["no-such-command"],
+    volumes: [
+      { name: "v", secret: { secretName: name } },
+      { name: "named", volume: { name: "for-nothing" } },
+    ],
+    volumeMounts: [
+      { name: "v", mountPath: "/v" },
+      { name: "v", mountPath: "/file", subPath: "k" },
+      { name: "named", mountPath: "/part", subPath: "a/b" },
+    ],
+  };
+  const failed = await expectFailedStart(test(), wrong, { ...COMMAND_NOT_FOUND, says: ["no-such-command"] });
+  await test().delete(failed);
 });
 
 describe("a change of the object", () => {
