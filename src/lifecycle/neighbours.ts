@@ -75,9 +75,6 @@ export class Neighbours {
     const before = this.#entries.get(key);
     if (before !== undefined && isSame(before.neighbour, neighbour)) return;
     this.#entries.set(key, { needs: before?.needs ?? [], ...(neighbour === undefined ? {} : { neighbour }) });
-    if (before?.neighbour !== undefined && before.neighbour.id !== neighbour?.id) {
-      this.#written.delete(before.neighbour.id);
-    }
     if (!isSame(namesOf(before?.neighbour), namesOf(neighbour))) {
       for (const each of [before?.neighbour, neighbour]) if (each !== undefined) this.#touch(each);
     }
@@ -148,6 +145,8 @@ export class Neighbours {
 
   async #writeAll(): Promise<void> {
     const members = this.#members();
+    const ids = new Set(members.values().flatMap((each) => each.map(({ id }) => id)));
+    for (const id of this.#written.keys()) if (!ids.has(id)) this.#written.delete(id);
     const changed = [...this.#changed];
     this.#changed.clear();
     for (const network of changed) {

@@ -2,6 +2,7 @@
  * The containers that a start needs: the one whose network it joins, and those it is linked to. They must run (Docker's
  * rule); until they do, the start waits, and goes on when they have changed.
  */
+import { isIPv4 } from "node:net";
 import type { Container, ContainerSpec } from "../api/index.ts";
 import { containerPath, isForbidden, isNotFound, isUnavailable } from "../kube/index.ts";
 import { linkVariables, type OciSpec, visibleEnv, withLinks, withNetworkOf } from "../oci/index.ts";
@@ -97,7 +98,7 @@ async function linkedPeer(parts: Parts, key: string, self: Self, link: Link): Pr
   if (peer.network !== own) {
     return cannot(`it is in ${networkName(peer.network)}, this one in ${networkName(own)}: give both one network.name`);
   }
-  const [address] = peer.addresses;
+  const address = peer.addresses.find(isIPv4) ?? peer.addresses[0];
   if (address === undefined) return cannot("it has no address yet");
   const env = visibleEnv(await parts.records.spec(peer.id));
   return linkVariables(self.name, link.alias, { address, ports: peer.ports, env });

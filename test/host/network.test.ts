@@ -180,6 +180,43 @@ describe("Network", () => {
     await expect(net.list()).resolves.toEqual([]);
   });
 
+  it("lets others into a namespace, which live on in it when its owner has left", async () => {
+    const net = network();
+    const owner = await net.attach({ id: "c1", mode: "Bridge" });
+    const joined = await net.join("c2", "c1");
+    // By way of another that has joined.
+    const next = await net.join("c3", "c2");
+    for (const each of [joined, next]) expect(each).toMatchObject({ ipAddresses: owner.ipAddresses, ports: [] });
+    await expect(net.status("c2")).resolves.toEqual(joined);
+    await expect(net.isShared("c3", "c1")).resolves.toBe(true);
+    await net.detach("c1");
+    await expect(addressFiles()).resolves.toEqual([]);
+    await expect(net.isShared("c2", "c3")).resolves.toBe(true);
+    await expect(net.isShared("c2", "c1")).resolves.toBe(false);
+    await expect(net.status("c2")).resolves.toEqual({ netns: joined.netns, ipAddresses: [], ports: [] });
+    await net.attach({ id: "c1", mode: "Bridge" });
+    await expect(net.isShared("c2", "c1")).resolves.toBe(false);
+    await net.join("c2", "c1");
+    await expect(net.isShared("c2", "c1")).resolves.toBe(true);
+    await expect(net.join("c4", "nobody")).rejects.toThrow("container nobody has no network to join");
+    expect((await net.list()).sort()).toEqual(["c1", "c2", "c3"]);
+  });
+
+  it("makes one rule for the way out, once and again, and takes it with the bridge", async () => {
+    const net = network();
+    const masquerade = async () => (await rules()).filter((rule) => rule.includes(` ! -o ${BRIDGE} `));
+    await Promise.all(["c1", "c2", "c3"].map((id) => net.attach({ id, mode: "Bridge" })));
+    const [rule = "", ...more] = await masquerade();
+    expect(rule).toContain("-s 10.89.77.0/24 ");
+    expect(more).toEqual([]);
+    await run("iptables", ["-t", "nat", ...rule.replace("-A ", "-D ").split(" ")]);
+    // By the next agent, for the containers that are there.
+    await network().prepare();
+    await expect(masquerade()).resolves.toEqual([rule]);
+    await net.teardown();
+    await expect(masquerade()).resolves.toEqual([]);
+  });
+
   it("says when the addresses are used up, and goes on when one is free again", async () => {
     const net = network({ bridgeSubnet: "10.89.77.0/29" });
     for (let i = 0; i < 5; i += 1) await net.attach({ id: `c${i}`, mode: "Bridge" });
@@ -255,8 +292,6 @@ describe("Network", () => {
     await net.detach("c1");
     await expect(addressFiles()).resolves.toEqual([]);
     await expect(net.list()).resolves.toEqual([]);
-    // What is not simulated: a reboot takes the rules too.
-    await run("sh", ["-c", "iptables-save | grep -v '10.89.77.\\|CNI-[0-9a-f]' | iptables-restore"]);
   });
 
   it("attaches to a network of the administrator's by its name", async () => {

@@ -1,4 +1,6 @@
 // Networks other than the node's bridge, fixed addresses, and what the node's bridge needs of the node's packet filter.
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
@@ -183,6 +185,18 @@ describe("the node's packet filter", () => {
     await test().delete(created);
     expect(await test().leaks(before)).toEqual([]);
     expect((await rules("nat")).filter((rule) => rule.includes(String(port)))).toEqual([]);
+  });
+
+  it("leads no UDP port to a container that a process of the node has", async () => {
+    const socket = createSocket("udp4").bind(0, "127.0.0.1");
+    await once(socket, "listening");
+    const { port } = socket.address();
+    const ports = [{ containerPort: 53, hostPort: port, protocol: "UDP" as const }];
+    const says = [`hostPort ${String(port)}/udp is taken by a process on the node`];
+    const failed = await expectFailedStart(test(), { ...bridged(), ports }, { ...NETWORK_SETUP_FAILED, says });
+    socket.close();
+    await test().untilState(failed, "Running");
+    await test().deleteAll();
   });
 
   it("leads an SCTP port to the container", async () => {
