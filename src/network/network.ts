@@ -58,7 +58,8 @@ export class Network {
   // Who has which port of the node: also those whose attach is still under way, which no rule shows yet.
   readonly #ports = new Map<string, readonly PortMapping[]>();
   #firewall = false;
-  #firstPortmap: Promise<void> | undefined;
+  // Whether the first ADD with a port went well.
+  #firstPortmap: Promise<boolean> | undefined;
   // The look at the masquerade rule that is under way: attaches at the same moment share it.
   #masquerade: Promise<void> | undefined;
 
@@ -273,12 +274,15 @@ export class Network {
   // the first of this agent's life runs alone.
   async #add(cni: CniAttachment): Promise<CniResult> {
     if (cni.runtimeConfig.portMappings === undefined) return this.#cni.add(cni);
-    await this.#firstPortmap;
+    const first = this.#firstPortmap;
+    // When the first one has failed, another one is it.
+    if (first !== undefined) return (await first) ? this.#cni.add(cni) : this.#add(cni);
     const result = this.#cni.add(cni);
-    this.#firstPortmap ??= result.then(
-      () => undefined,
+    this.#firstPortmap = result.then(
+      () => true,
       () => {
         this.#firstPortmap = undefined;
+        return false;
       },
     );
     return result;
