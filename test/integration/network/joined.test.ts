@@ -144,7 +144,12 @@ describe("the container whose network is joined", () => {
       `spec.network.container: container "${peer.metadata.name}" does not exist in namespace "default"`,
     );
     const anew = await test().untilState(await test().create(bridged, { name: peer.metadata.name }), "Running");
-    expect(netnsOf(await test().untilState(joiner, "Running"))).toBe(netnsOf(anew));
+    const joined = await test().untilState(joiner, "Running");
+    expect(netnsOf(joined)).toBe(netnsOf(anew));
+    // And one that runs on meanwhile is started anew.
+    await test().delete(anew);
+    const third = await test().untilState(await test().create(bridged, { name: peer.metadata.name }), "Running");
+    expect(netnsOf(await untilAnew(joined))).toBe(netnsOf(third));
     await test().deleteAll();
   });
 });

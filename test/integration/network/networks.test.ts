@@ -8,6 +8,7 @@ import type { Container, ContainerSpec } from "../../../src/api/index.ts";
 import { run } from "../../../src/node/index.ts";
 import { expectFailedStart, INVALID_SPEC, NETWORK_SETUP_FAILED } from "../../support/failed-start.ts";
 import { addressOf, fileIn, inside } from "../../support/look.ts";
+import { untilOutput } from "../../support/probe.ts";
 import { useNode } from "../../support/test-node.ts";
 
 const test = useNode();
@@ -111,6 +112,19 @@ describe("a network of the administrator's", () => {
     const other = await started(bridged());
     expect(fileIn(first, "/etc/hosts")).not.toContain(other.metadata.name);
     expect(fileIn(other, "/etc/hosts")).not.toContain(name);
+    await test().deleteAll();
+  });
+
+  it("is reached from the node's bridge, where the way out begins, by the node's address", async () => {
+    const server = await started({
+      ...lan(),
+      command: ["sh", "-c", "trap 'exit 0' TERM; httpd -f -vv -p 80 -h /www & wait"],
+    });
+    const client = await started(bridged());
+    const url = `http://${addressOf(server)}/`;
+    expect(await inside(client, `until wget -q -O - ${url}; do usleep 50000; done`)).toBe("Hello from Berth\n");
+    await untilOutput(test(), server, `[::ffff:${v4(1)}]:`);
+    expect(test().output(server)).not.toContain(addressOf(client));
     await test().deleteAll();
   });
 
