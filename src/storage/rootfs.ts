@@ -6,6 +6,7 @@ import { isNotFound } from "../containerd/index.ts";
 import { orMissing, resolveBelow } from "../node/index.ts";
 import { readFromLayers, readRegularFile } from "./layers.ts";
 import type { LayerAnswer } from "./layers.ts";
+import { linkMtab } from "./mtab.ts";
 import { clearMounted, layersOf, withMounted } from "./snapshot-mounts.ts";
 import type { SnapshotMount } from "./snapshot-mounts.ts";
 
@@ -32,7 +33,9 @@ export class RootFilesystem {
    */
   async prepare(id: string, chainID: string, options: { lease?: string } = {}): Promise<Mount[]> {
     const { snapshots, snapshotter } = this.#containerd;
-    return (await snapshots.prepare({ snapshotter, key: id, parent: chainID }, options)).mounts;
+    const { mounts } = await snapshots.prepare({ snapshotter, key: id, parent: chainID }, options);
+    await linkMtab(mounts);
+    return mounts;
   }
 
   /** @throws ContainerdError, also when there is none of this id */
