@@ -83,6 +83,7 @@ export async function specFor(
     mounts: acquired.mounts,
     hostname: peers.joined?.hostname ?? hostname(applied),
     netns: acquired.network?.netns,
+    addresses: acquired.network?.ipAddresses,
     cgroupsPath: cgroupsPath(parts, id, spec),
     ...devices,
     ...(seccomp === undefined ? {} : { localhostSeccomp: seccomp }),

@@ -20,6 +20,8 @@ export type NodeFacts = {
   capabilities: string;
   /** Memory and swap together can be limited. */
   swapLimit: boolean;
+  /** The kernel has IPv6. */
+  ipv6: boolean;
   /** CPUs that the machine can have, hot-plugged ones included. */
   possibleCPUs: number;
 };
@@ -44,13 +46,14 @@ const NOT_FROM_HOST = new Set(["pts", "shm", "fd", "mqueue", "console", ".lxc", 
 /** Reads the facts of this node. */
 export async function nodeFacts(): Promise<NodeFacts> {
   const cgroups = await detectCgroups();
-  const [swapLimit, lastCap, status, possible, seccompActions, apparmor] = await Promise.all([
+  const [swapLimit, lastCap, status, possible, seccompActions, apparmor, ipv6] = await Promise.all([
     swapIsLimited(cgroups),
     readFile("/proc/sys/kernel/cap_last_cap", "utf8"),
     readFile("/proc/self/status", "utf8"),
     orMissing(readFile("/sys/devices/system/cpu/possible", "utf8")),
     orMissing(readFile("/proc/sys/kernel/seccomp/actions_avail", "utf8")),
     orMissing(readFile("/sys/module/apparmor/parameters/enabled", "utf8")),
+    orMissing(stat("/proc/sys/net/ipv6")),
   ]);
   return {
     cgroupVersion: cgroups.version,
@@ -61,6 +64,7 @@ export async function nodeFacts(): Promise<NodeFacts> {
     capLastCap: Number(lastCap),
     capabilities: /^CapBnd:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "",
     swapLimit,
+    ipv6: ipv6 !== undefined,
     possibleCPUs: countCPUs(possible ?? "0"),
   };
 }

@@ -15,6 +15,7 @@ const NODE: SpecInput["node"] = {
   capLastCap: 40,
   capabilities: "000001ffffffffff",
   swapLimit: false,
+  ipv6: true,
   possibleCPUs: 0,
 };
 
@@ -27,6 +28,7 @@ function inputFor(spec: Partial<ContainerSpec> = {}, more: Partial<SpecInput> = 
     mounts: [],
     hostname: "web",
     netns: "/run/berth/netns/u-1-1",
+    addresses: ["10.89.0.2"],
     cgroupsPath: "/berth/u-1-1",
     node: NODE,
     ...more,

@@ -41,6 +41,8 @@ export interface SpecInput extends Partial<DeviceWish> {
   readonly hostname: string;
   /** Path of the network namespace to join; the node's own when absent. */
   readonly netns?: string | undefined;
+  /** Addresses of its interface. */
+  readonly addresses?: readonly string[] | undefined;
   readonly cgroupsPath: string;
   /** The filter that `seccompProfile.type: Localhost` names; it holds for a privileged container, too (Docker's rule). */
   readonly localhostSeccomp?: OciSeccomp;
@@ -104,7 +106,7 @@ function processOf(input: SpecInput, security: SecurityContext, capabilities: st
 }
 
 function linuxOf(input: SpecInput, security: SecurityContext, capabilities: string[]): OciLinux {
-  const { container, cgroupsPath, devices = [], hostDevices = [], mounts, netns, node } = input;
+  const { container, addresses, cgroupsPath, devices = [], hostDevices = [], mounts, netns, node } = input;
   const { spec } = container;
   const privileged = security.privileged === true;
   const { devices: files, rules } = deviceList({ devices, hostDevices: privileged ? hostDevices : undefined });
@@ -116,7 +118,7 @@ function linuxOf(input: SpecInput, security: SecurityContext, capabilities: stri
     cgroupsPath,
     resources: { devices: rules, ...linuxResources(spec, node) },
     devices: files,
-    sysctl: sysctls(spec, netns),
+    sysctl: sysctls(spec, { netns, addresses, ipv6: node.ipv6 }),
     ...(seccomp === undefined ? {} : { seccomp }),
     ...(propagation === undefined ? {} : { rootfsPropagation: propagation }),
     maskedPaths: unmasked ? [] : maskedPaths(node),

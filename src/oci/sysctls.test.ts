@@ -1,7 +1,8 @@
 import { describe, expect, it } from "@jest/globals";
 import { sysctls } from "./sysctls.ts";
 
-const NETNS = "/run/netns/x";
+const NETNS = { netns: "/run/netns/x" };
+const HOST = { netns: undefined };
 type Spec = Parameters<typeof sysctls>[0];
 const spec = (more: Partial<Spec> = {}): Spec => ({ nodeName: "n", image: "i", ...more });
 const wishing = (name: string, more: Partial<Spec> = {}) =>
@@ -14,8 +15,18 @@ describe("sysctls", () => {
     expect(sysctls(spec({ network: { mode: "None" } }), NETNS)).toEqual(defaults);
   });
 
+  it("switches IPv6 off where the interface has IPv4 addresses alone, as Docker does", () => {
+    const off = { "net.ipv6.conf.eth0.disable_ipv6": "1" };
+    const ipv4 = { ...NETNS, addresses: ["10.0.0.2"], ipv6: true };
+    expect(sysctls(spec(), ipv4)).toMatchObject(off);
+    for (const other of [{ addresses: [] }, { addresses: ["10.0.0.2", "fd00::2"] }, { ipv6: false }]) {
+      expect(sysctls(spec(), { ...ipv4, ...other })).not.toHaveProperty(["net.ipv6.conf.eth0.disable_ipv6"]);
+    }
+    expect(sysctls(spec({ network: { mode: "Container", container: "peer" } }), ipv4)).toEqual({});
+  });
+
   it("changes nothing in a network that others use", () => {
-    expect(sysctls(spec({ network: { mode: "Host" } }), undefined)).toEqual({});
+    expect(sysctls(spec({ network: { mode: "Host" } }), HOST)).toEqual({});
     expect(sysctls(spec({ network: { mode: "Container", container: "peer" } }), NETNS)).toEqual({});
   });
 
@@ -34,7 +45,7 @@ describe("sysctls", () => {
   it.each([
     ["vm.swappiness", spec(), NETNS],
     ["kernel.hostname", spec(), NETNS],
-    ["net.core.somaxconn", spec({ network: { mode: "Host" } }), undefined],
+    ["net.core.somaxconn", spec({ network: { mode: "Host" } }), HOST],
     ["fs.mqueue.msg_max", spec({ hostIPC: true }), NETNS],
     ["kernel.shmmax", spec({ hostIPC: true }), NETNS],
   ])("refuses %s, which would change the node", (name, more, netns) => {
