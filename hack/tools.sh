@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Brings the real parts that Berth is developed and tested on to a Debian 12 machine: containerd, runc, CNI plugins, a
-# registry, etcd, kube-apiserver and kubectl. Everything that may not touch the machine itself (daemons above all: their
-# packages would start services) is unpacked into a cache outside the checkout, and run from there.
+# registry, etcd, kube-apiserver, kubectl, and dockerd to compare with. Everything that may not touch the machine itself
+# (daemons above all: their packages would start services) is unpacked into a cache outside the checkout, and run from there.
 #
 #   BERTH_CACHE         the cache (default: ~/.cache/berth)
 #   KUBEBUILDER_ASSETS  a directory with kube-apiserver and etcd to use instead of those of the cache

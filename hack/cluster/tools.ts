@@ -14,6 +14,8 @@ export type Tools = {
   readonly kubectl: string;
   readonly dockerRegistry: string;
   readonly busybox: string;
+  /** Directory of dockerd and docker-proxy. */
+  readonly dockerDir: string;
   /** Directory of the CNI plugins. */
   readonly cniBinDir: string;
   /** Directory of runc, for containerd's PATH. */
@@ -50,6 +52,11 @@ export function findTools(env: NodeJS.ProcessEnv = process.env): Tools {
     },
     get busybox() {
       return present(join(cache, "busybox/bin"), "busybox");
+    },
+    get dockerDir() {
+      const directory = join(cache, "docker/usr/sbin");
+      present(directory, "dockerd");
+      return directory;
     },
     cniBinDir: join(cache, "cni/usr/lib/cni"),
     runcDir: join(cache, "runc/usr/sbin"),

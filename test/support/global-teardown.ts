@@ -3,6 +3,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Cluster } from "../../hack/cluster/cluster.ts";
 import { LocalNode } from "../../hack/cluster/local-node.ts";
+import { Docker } from "./docker.ts";
 import { CLUSTER_DIR } from "./global-setup.ts";
 
 export default async function teardown(): Promise<void> {
@@ -10,7 +11,10 @@ export default async function teardown(): Promise<void> {
   if (dir === undefined) return;
   for (const name of readdirSync(dir)) {
     const index = /^test-node-(\d+)$/.exec(name)?.[1];
-    if (index !== undefined) await new LocalNode({ dir: join(dir, name), index: Number(index) }).stop();
+    if (index === undefined) continue;
+    const node = new LocalNode({ dir: join(dir, name), index: Number(index) });
+    await new Docker(node).stop();
+    await node.stop();
   }
   await new Cluster({ dir }).down();
 }
