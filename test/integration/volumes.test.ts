@@ -1,10 +1,12 @@
-// Volumes as a container's process finds them: hostPath and emptyDir.
+// Volumes as a container's process finds them: hostPath and emptyDir; of the others what depends on the node alone is in storage/.
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "@jest/globals";
 import type { ContainerSpec } from "../../src/api/index.ts";
+import { NamedVolumes } from "../../src/storage/index.ts";
 import { probe, valuesOf } from "../support/probe.ts";
-import { useNode } from "../support/test-node.ts";
+import { createObject } from "../support/pulling.ts";
+import { CONTAINERD, useNode } from "../support/test-node.ts";
 
 const node = useNode();
 let host = "";
@@ -158,4 +160,30 @@ describe("emptyDir", () => {
     await node().delete(created);
     expect(existsSync(volumes)).toBe(false);
   });
+});
+
+it("files of a Secret, a named volume and a part of it are mounted; what is missing is waited for", async () => {
+  const name = `volumes-${node().node.index}-${CONTAINERD.replace(".", "-")}`;
+  const created = await node().create({
+    command: ["sh", "-c", "cat /secret/key; cat /data/seed; echo kept > /part/file; ls /data"],
+    image: node().image("files"),
+    restartPolicy: "Never",
+    volumes: [
+      { name: "secret", secret: { secretName: name } },
+      { name: "data", volume: { name } },
+    ],
+    volumeMounts: [
+      { name: "secret", mountPath: "/secret" },
+      { name: "data", mountPath: "/data" },
+      { name: "data", mountPath: "/part", subPath: "part" },
+    ],
+  });
+  await node().until(created, "waiting", ({ status }) => status?.reason === "WaitingForSecret");
+  await createObject(node(), "Secret", name, { stringData: { key: "hidden\n" } });
+  await node().untilState(created, "Exited");
+  expect(node().output(created)).toBe("hidden\nfrom the image\npart\nseed\n");
+  await node().delete(created);
+  const volumes = new NamedVolumes({ dataDir: node().node.dataDir });
+  expect(readFileSync(join(volumes.path("default", name), "part/file"), "utf8")).toBe("kept\n");
+  await volumes.remove("default", name, () => Promise.resolve([]));
 });
