@@ -197,11 +197,11 @@ describe("what a process sees, by docker run and in a Container", () => {
     await startPeers(peer);
     const sides = await Promise.allSettled([inTurns(byDocker), inTurns(byBerth)]);
     for (const side of sides) if (side.status === "rejected") throw side.reason;
-  }, 120_000);
+  }, 180_000);
 
   afterAll(async () => {
     await docker.stop();
-    await rm(inData("seccomp"), { recursive: true });
+    for (const name of ["seccomp", "volumes"]) await rm(inData(name), { recursive: true, force: true });
   });
 
   it("is compared for each of at least 40 wishes", () => {

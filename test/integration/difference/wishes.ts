@@ -102,6 +102,15 @@ const FILES: readonly Wish[] = [
     host: { Tmpfs: { "/scratch": "rw,exec,suid,dev,size=1m" } },
     berth: memoryVolume("/scratch", "1Mi"),
   },
+  {
+    name: "named volume, filled from the image",
+    image: "files",
+    host: { Binds: ["named:/data"] },
+    berth: {
+      volumes: [{ name: "v", volume: { name: "named" } }],
+      volumeMounts: [{ name: "v", mountPath: "/data" }],
+    },
+  },
   { name: "shm-size", host: { ShmSize: 1024 * 1024 }, berth: { shmSize: "1Mi" } },
   { name: "workdir", docker: { WorkingDir: "/tmp" }, berth: { workingDir: "/tmp" } },
   { name: "workdir that is missing", docker: { WorkingDir: "/made/for/it" }, berth: { workingDir: "/made/for/it" } },
