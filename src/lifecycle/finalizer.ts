@@ -7,7 +7,7 @@ import type { ContainerCache } from "./reconcile.ts";
 const UNPROCESSABLE = 422;
 
 /** Whether an object is kept by the finalizer. */
-export function hasFinalizer({ metadata }: Container): boolean {
+function hasFinalizer({ metadata }: Container): boolean {
   return metadata.finalizers?.includes(FINALIZER) === true;
 }
 
@@ -22,12 +22,12 @@ export async function ensureFinalizer(api: KubeApi, cache: ContainerCache, objec
   await patchFinalizers(api, cache, object, [...finalizers, FINALIZER]);
 }
 
-/** Takes the finalizer off, which lets the server delete the object. */
-export async function dropFinalizer(api: KubeApi, cache: ContainerCache, object: Container): Promise<void> {
-  if (!hasFinalizer(object)) return;
+/** Takes the finalizer off, which lets the server delete the object. Answers whether this call has done it. */
+export async function dropFinalizer(api: KubeApi, cache: ContainerCache, object: Container): Promise<boolean> {
+  if (!hasFinalizer(object)) return false;
   const { finalizers = [] } = object.metadata;
   const others = finalizers.filter((finalizer) => finalizer !== FINALIZER);
-  await patchFinalizers(api, cache, object, others);
+  return patchFinalizers(api, cache, object, others);
 }
 
 /** The list is replaced as a whole, so the patch holds only for the version that it was made from; a newer one comes by the watch. */
@@ -36,13 +36,15 @@ async function patchFinalizers(
   cache: ContainerCache,
   object: Container,
   finalizers: string[],
-): Promise<void> {
+): Promise<boolean> {
   const { namespace, name, uid, resourceVersion } = object.metadata;
   const metadata = { uid, resourceVersion, finalizers };
   try {
     await cache.write(keyOf(object), () => api.mergePatch<Container>(containerPath(namespace, name), { metadata }));
+    return true;
   } catch (error) {
     const refused = error instanceof ApiError && error.code === UNPROCESSABLE;
     if (!refused && !isNotFound(error) && !isConflict(error)) throw error;
+    return false;
   }
 }

@@ -11,7 +11,7 @@ import { act } from "./act.ts";
 import { autoRemove, isOver } from "./auto-remove.ts";
 import { decide, type Desired, type Observed } from "./decide.ts";
 import { bothOf, verdictAfter } from "./failure.ts";
-import { dropFinalizer, ensureFinalizer, hasFinalizer } from "./finalizer.ts";
+import { dropFinalizer, ensureFinalizer } from "./finalizer.ts";
 import { followLog } from "./log.ts";
 import { neighbourOf } from "./neighbour.ts";
 import { observe } from "./observe.ts";
@@ -124,8 +124,9 @@ async function withObject(r: Reconcile, key: string, object: Container): Promise
   const isGone = current === undefined && observed.leftovers.length === 0 && obstacle === undefined;
   if (desired.kind === "deleting" && isGone) {
     await forget(r, key);
-    if (hasFinalizer(object)) parts.announce(object.metadata, "Normal", "Removed", REMOVED);
-    await dropFinalizer(parts.api, r.cache, object);
+    // The cache may still hold an object that is gone: it is told of once.
+    const isDone = await dropFinalizer(parts.api, r.cache, object);
+    if (isDone) parts.announce(object.metadata, "Normal", "Removed", REMOVED);
     return false;
   }
   parts.neighbours.need(key, desired.kind === "present" ? neededKeys(object.metadata.namespace, desired.spec) : []);
