@@ -1,10 +1,12 @@
 // A start that fails gives back what it acquired, whichever step it was that failed; a container that had run before keeps
 // what is its own.
-import { mkdir, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { findTools } from "../../hack/cluster/tools.ts";
 import { type Container, type ContainerSpec, RESTARTED_AT } from "../../src/api/index.ts";
+import { containerPath } from "../../src/kube/index.ts";
+import { run } from "../../src/node/index.ts";
 import {
   COMMAND_NOT_FOUND,
   expectFailedStart,
@@ -28,6 +30,7 @@ beforeAll(async () => {
   const handler = (BinaryName: string) => ({ type: "io.containerd.runc.v2", options: { BinaryName } });
   const runtimes = {
     later: handler(inNode("bin/runc")),
+    slow: handler(inNode("bin/slow-runc")),
     shimless: { type: "io.containerd.no-such-shim.v1" },
   };
   await writeFile(inNode("agent.yaml"), JSON.stringify({ runtimes }));
@@ -181,5 +184,29 @@ describe("a restart that fails", () => {
     expect(status).toMatchObject({ containerID: first.status?.containerID, restartCount: 1, restartedAt: "2" });
     expect(test().output(container)).toBe("1\n2\n");
     await test().delete(container);
+  });
+});
+
+describe("a start whose runtime is slow, and that is called off meanwhile", () => {
+  it("is undone before its process runs", async () => {
+    const [gate, bell] = [inNode("runc.gate"), inNode("runc.bell")];
+    await run("mkfifo", [gate, bell]);
+    const wait = `case " $* " in *" create "*) echo >${bell}; cat <${gate} >/dev/null ;; esac`;
+    const runc = join(findTools().runcDir, "runc");
+    await writeFile(inNode("bin/slow-runc"), `#!/bin/sh\n${wait}\nexec ${runc} "$@"\n`, { mode: 0o755 });
+    await mkdir(inNode("host"));
+    const before = await test().audit();
+    const created = await test().create({
+      ...everything({ runtime: "slow", command: ["touch", "/host/ran"] }),
+      volumes: [{ name: "host", hostPath: { path: inNode("host") } }],
+      volumeMounts: [{ name: "host", mountPath: "/host" }],
+    });
+    await readFile(bell);
+    await test().api.delete(containerPath(created.metadata.namespace, created.metadata.name));
+    await test().until(created, "being deleted", ({ metadata }) => metadata.deletionTimestamp !== undefined);
+    await writeFile(gate, "");
+    await test().untilGone(created);
+    expect(await readdir(inNode("host"))).toEqual([]);
+    expect(await test().leaks(before)).toEqual([]);
   });
 });

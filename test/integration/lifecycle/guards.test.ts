@@ -1,13 +1,11 @@
 // What guards a start: it is called off when it is not wished any more, and a container that is being removed is not
 // started, whatever becomes of the removal.
-import { existsSync, mkdirSync } from "node:fs";
-import { chmod, readFile, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, it } from "@jest/globals";
 import { findTools } from "../../../hack/cluster/tools.ts";
 import type { Container, ContainerSpec } from "../../../src/api/index.ts";
 import { containerPath } from "../../../src/kube/index.ts";
-import { run } from "../../../src/node/index.ts";
 import { pluginsWith, type SlowPlugin, slowPlugin } from "../../support/cni.ts";
 import { countOf, untilEvent, untilEvents } from "../../support/events.ts";
 import { conditionsOf } from "../../support/restart.ts";
@@ -116,41 +114,6 @@ describe("a start that is under way", () => {
     const { status } = await test().untilCondition(changed, "Ready");
     expect(status?.containerID).toBe(`containerd://${created.metadata.uid}-1`);
     await test().delete(created);
-  });
-});
-
-describe("a start whose runtime is slow", () => {
-  it("is undone before its process runs", async () => {
-    const [gate, bell, script] = ["runc.gate", "runc.bell", "slow-runc"].map((name) => inNode(name)) as [
-      string,
-      string,
-      string,
-    ];
-    await run("mkfifo", [gate, bell]);
-    const real = join(findTools().runcDir, "runc");
-    await writeFile(
-      script,
-      `#!/bin/sh\ncase " $* " in *" create "*) echo >${bell}; cat <${gate} >/dev/null ;; esac\nexec ${real} "$@"\n`,
-    );
-    await chmod(script, 0o755);
-    const runtimes = { slow: { type: "io.containerd.runc.v2", options: { BinaryName: script } } };
-    await writeFile(inNode("agent.yaml"), JSON.stringify({ runtimes }));
-    await restartAgent({ config: inNode("agent.yaml") });
-    mkdirSync(inNode("host"));
-    const before = await test().audit();
-    const created = await test().create({
-      runtime: "slow",
-      command: ["sh", "-c", "touch /host/ran"],
-      volumes: [{ name: "host", hostPath: { path: inNode("host") } }],
-      volumeMounts: [{ name: "host", mountPath: "/host" }],
-    });
-    await readFile(bell);
-    await beginDeletion(created);
-    await test().until(created, "being deleted", ({ metadata }) => metadata.deletionTimestamp !== undefined);
-    await writeFile(gate, "");
-    await test().untilGone(created);
-    expect(existsSync(inNode("host/ran"))).toBe(false);
-    expect(await test().leaks(before)).toEqual([]);
   });
 });
 
