@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { afterEach, describe, expect, it } from "@jest/globals";
 import type { ControlPlane } from "../../hack/cluster/control-plane.ts";
 import type { Container } from "../../src/api/index.ts";
+import { containerPath } from "../../src/kube/index.ts";
 import { endBy, pidOf, untilMissed, untilRestarted } from "../support/away.ts";
 import { slowPlugin } from "../support/cni.ts";
 import { useNode } from "../support/test-node.ts";
@@ -101,6 +102,28 @@ describe("while the API server is away", () => {
     await test().delete(created, PATIENCE_MS);
   });
 
+  it("a container whose removal had begun when the agent died is removed by the next one, not started", async () => {
+    const created = await test().create({
+      command: ["sh", "-c", "echo run; trap 'exit 0' TERM; sleep 3600 & wait"],
+      network: { mode: "Bridge" },
+    });
+    await test().untilCondition(created, "Ready");
+    const plugin = await slowPlugin(test().node, "host-local", "DEL");
+    await test().node.stopAgent();
+    test().node.startAgent({ "cni-bin-dir": plugin.dir });
+    await test().api.delete(containerPath("default", created.metadata.name));
+    await plugin.called();
+    await test().node.stopAgent("kill");
+    await controlPlane().stopApiserver("kill");
+    await writeFile(plugin.gate, "");
+
+    test().node.startAgent();
+    await untilRemoved(created);
+    expect(test().output(created)).toBe("run\n");
+    await controlPlane().startApiserver();
+    await test().untilGone(created, PATIENCE_MS);
+  });
+
   it("what is deleted and created right after its return is honoured", async () => {
     const created = await test().create({ network: { mode: "Bridge" } });
     await test().untilCondition(created, "Ready");
@@ -132,4 +155,12 @@ describe("while the API server is away", () => {
 
 function idOf({ metadata }: Container): string {
   return `${metadata.uid}-1`;
+}
+
+/** Waits until nothing of a container is left at containerd; asked of that alone. */
+async function untilRemoved(container: Container): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS;
+  while ((await test().node.ctr("containers", "list", "--quiet")).includes(idOf(container))) {
+    if (Date.now() > deadline) throw new Error(`${idOf(container)} is still there\n${test().agentLog()}`);
+  }
 }
