@@ -8,8 +8,6 @@ const mount = { name: "v", mountPath: "/v" };
 
 describe("unsupported", () => {
   it.each<[string, string, Partial<ContainerSpec>]>([
-    ["spec.tty", "tty", { tty: true }],
-    ["spec.stdin", "stdin", { stdin: true }],
     ["spec.restoreFrom", "restoreFrom", { restoreFrom: "c" }],
     [
       "spec.volumes[1].emptyDir.sizeLimit",
@@ -45,14 +43,17 @@ describe("unsupported", () => {
       volumeMounts: [{ ...mount, readOnly: true, subPath: "a", mountPropagation: "HostToContainer" }],
       ulimits: [{ name: "nofile", soft: 1, hard: 1 }],
       shmSize: "1Mi",
+      tty: true,
+      stdin: true,
     };
     expect(unsupported(withDefaults(spec))).toEqual([]);
   });
 
   it("names all at once", () => {
-    expect(unsupported({ ...SPEC, tty: true, stdin: true }).map(({ field }) => field)).toEqual([
-      "spec.tty",
-      "spec.stdin",
+    const volumes = [{ name: "v", emptyDir: { sizeLimit: "1Mi" } }];
+    expect(unsupported({ ...SPEC, restoreFrom: "c", volumes }).map(({ field }) => field)).toEqual([
+      "spec.restoreFrom",
+      "spec.volumes[0].emptyDir.sizeLimit",
     ]);
   });
 });

@@ -6,6 +6,7 @@ import { execDirectory } from "./exec.ts";
 import { giveBack } from "./obstacle.ts";
 import type { Parts } from "./parts.ts";
 import { type Applied, generationOf, type Record } from "./record.ts";
+import { removeStdin } from "./stdio.ts";
 import { deleteTask, forgetSandbox, logFile } from "./task.ts";
 
 /**
@@ -31,6 +32,7 @@ export async function remove(parts: Parts, id: string): Promise<void> {
     "its entry in containerd's sandbox store": () => forgetSandbox(parts, id),
     "its lease": () => parts.containerd.leases.release(id),
     "its cgroup": () => removeCgroups(parts, id),
+    "its input's FIFO": () => removeStdin(parts, id),
     "its execs' FIFOs": () => rm(execDirectory(parts.stateDir, id), { recursive: true, force: true }),
     "its filesystem": () => parts.rootfs.remove(id),
   });

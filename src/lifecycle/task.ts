@@ -1,9 +1,10 @@
 /** A container's task at containerd: made, started, looked at, deleted. */
 import { mkdir, open, rm, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { ContainerdError, isAlreadyExists, isNotFound, type Mount } from "../containerd/index.ts";
 import type { Parts } from "./parts.ts";
 import type { Applied, Record } from "./record.ts";
+import { prepareStdio } from "./stdio.ts";
 import type { Undo } from "./undo.ts";
 
 /** SIGKILL's number on Linux. */
@@ -20,15 +21,8 @@ export async function createTask(parts: Parts, record: Record, rootfs: readonly 
   await makeLogFile(output, undo);
   // Also on a failure: a client whose call was cut off can't know whether the task was made.
   undo.defer(() => deleteTask(parts, record.id));
-  await parts.containerd.tasks.create({
-    containerId: record.id,
-    rootfs: [...rootfs],
-    terminal: false,
-    stdout: output,
-    // The same file by another spelling: with one name for both streams, the shim opens it once and closes it when the
-    // first of them ends, and what is left of the other (a dying process's last words) is lost.
-    stderr: `${dirname(output)}/./${basename(output)}`,
-  });
+  const stdio = await prepareStdio(parts, record, output, undo);
+  await parts.containerd.tasks.create({ containerId: record.id, rootfs: [...rootfs], ...stdio });
 }
 
 /** The shim appends to what is there; a file that is not, it does not make. */

@@ -67,8 +67,6 @@ describe("a rule over several fields", () => {
 
 describe("what this version does not do yet", () => {
   it.each<[string, Partial<ContainerSpec>]>([
-    ["spec.tty: tty", { tty: true }],
-    ["spec.stdin: stdin", { stdin: true }],
     ["spec.restoreFrom: restoreFrom", { restoreFrom: "c" }],
     [
       "spec.volumes[0].emptyDir.sizeLimit: volumes.emptyDir.sizeLimit on disk",
