@@ -119,9 +119,13 @@ const FLAGS: readonly Flag[] = [
   },
 ];
 
-/** Adds the agent's flags to a command. */
-export function addFlags(command: Command): Command {
+/** The flags of what is done on the node beside the agent: where its things are. */
+const NODE_FLAGS = ["containerd-address", "containerd-namespace", "state-dir", "data-dir", "log-dir"];
+
+/** Adds the agent's flags to a command, or those for the commands on the node. */
+export function addFlags(command: Command, whose: "agent" | "node" = "agent"): Command {
   for (const flag of FLAGS) {
+    if (whose === "node" && !NODE_FLAGS.includes(flag.name)) continue;
     const option = new Option(`--${flag.name} <value>`, flag.description).env(envName(flag.name));
     if (flag.parse !== undefined) option.argParser(flag.parse);
     if (flag.fallback !== undefined) option.default(flag.fallback);
@@ -133,7 +137,8 @@ export function addFlags(command: Command): Command {
 }
 
 /**
- * Reads the configuration from a command that {@link addFlags} was applied to and that has parsed its arguments.
+ * Reads the configuration from a command that {@link addFlags} was applied to and that has parsed its arguments; what the
+ * command has no flag for has its default.
  * @throws InvalidArgumentError naming the key and what would be right
  */
 export function readConfig(command: Command, env: NodeJS.ProcessEnv): Config {
@@ -141,6 +146,10 @@ export function readConfig(command: Command, env: NodeJS.ProcessEnv): Config {
   const values: Values = {};
   for (const flag of FLAGS) {
     const key = camel(flag.name);
+    if (!command.options.some((option) => option.attributeName() === key)) {
+      values[key] = flag.fallback;
+      continue;
+    }
     const source = command.getOptionValueSource(key);
     const given = command.getOptionValue(key) as string | undefined;
     const explicit = source === "cli" || source === "env" ? given : undefined;

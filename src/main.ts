@@ -1,28 +1,27 @@
 #!/usr/bin/env node
 /** The command line: one subcommand a process. */
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { Agent } from "./agent.ts";
-import { addFlags, type Config, readConfig } from "./config.ts";
+import { addExec } from "./cli/exec.ts";
+import { addInspect } from "./cli/inspect.ts";
+import { addLogs } from "./cli/logs.ts";
+import { configOf } from "./cli/node.ts";
+import { addPs } from "./cli/ps.ts";
+import { addFlags, type Config } from "./config.ts";
 import { createLogger } from "./telemetry/index.ts";
 
-const program = new Command("berth").description(
-  "Docker's start, as a Kubernetes API: containers on this node's containerd, declared with kubectl.",
-);
+const program = new Command("berth")
+  .description("Docker's start, as a Kubernetes API: containers on this node's containerd, declared with kubectl.")
+  // An option after the command's own arguments is none of ours: `berth exec web -- ls -l`.
+  .enablePositionalOptions();
 
 addFlags(program.command("agent").description("run this node's Containers")).action(async (_, command: Command) => {
   await runAgent(configOf(command));
 });
 
-await program.parseAsync();
+for (const add of [addPs, addInspect, addLogs, addExec]) add(program);
 
-function configOf(command: Command): Config {
-  try {
-    return readConfig(command, process.env);
-  } catch (error) {
-    if (error instanceof InvalidArgumentError) command.error(`error: ${error.message}`);
-    throw error;
-  }
-}
+await program.parseAsync();
 
 /** Runs an agent until SIGTERM or SIGINT; the containers it started run on. */
 async function runAgent(config: Config): Promise<void> {

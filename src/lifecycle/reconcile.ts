@@ -91,7 +91,7 @@ async function withoutObject(r: Reconcile, key: string): Promise<void> {
 const ABSENT: Desired = { kind: "absent" };
 
 /** What a record says was wished last: this is what a node without an API server goes by. */
-function recordedWish({ current }: Observed): Desired {
+export function recordedWish({ current }: Observed): Desired {
   if (current === undefined) return ABSENT;
   const { applied, state } = current.record;
   return {

@@ -117,6 +117,8 @@ export interface Record {
   readonly state: RunState;
   /** Apart from the state: it is written while the container's key may be worked on. */
   readonly health?: HealthRecord;
+  /** When it was made; absent until it was read. */
+  readonly createdAt?: Date;
 }
 
 /** The state of a record whose task was never started. */

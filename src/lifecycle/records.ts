@@ -3,6 +3,7 @@ import type { Any } from "@bufbuild/protobuf/wkt";
 import {
   type Containerd,
   type ContainerRecord,
+  dateOf,
   isNotFound,
   packJSON,
   packSpec,
@@ -103,6 +104,7 @@ function toRecord(container: ContainerRecord): Record | undefined {
   const applied = unpackJSON(container.extensions[EXTENSION.applied]);
   const state = unpackJSON(container.extensions[EXTENSION.state]);
   const health = unpackJSON(container.extensions[EXTENSION.health]);
+  const createdAt = dateOf(container.createdAt);
   if (applied === undefined || state === undefined) return undefined;
   // What stands under these keys was written by the methods above.
   return {
@@ -110,5 +112,6 @@ function toRecord(container: ContainerRecord): Record | undefined {
     applied: applied as unknown as Applied,
     state: state as unknown as RunState,
     ...(health === undefined ? {} : { health: health as unknown as HealthRecord }),
+    ...(createdAt === undefined ? {} : { createdAt }),
   };
 }

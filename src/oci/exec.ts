@@ -8,7 +8,7 @@ export interface ExecWish {
   readonly args: readonly string[];
   readonly tty?: boolean;
   /** `NAME=value`, over the container's; a name alone takes the variable away. */
-  readonly env?: readonly string[];
+  readonly env?: readonly string[] | undefined;
   readonly cwd?: string | undefined;
   readonly user?: ResolvedUser | undefined;
   /** Of the terminal, in characters. */

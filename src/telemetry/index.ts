@@ -3,5 +3,7 @@ export { HealthServer } from "./health-server.ts";
 export type { HealthServerOptions } from "./health-server.ts";
 export { LOG_FORMATS, LOG_LEVELS, createLogger } from "./logger.ts";
 export type { LogFormat, LogLevel, LoggerOptions } from "./logger.ts";
+export { beginOf, readLog } from "./log-reader.ts";
+export type { ReadLogOptions } from "./log-reader.ts";
 export { LogRotation } from "./log-rotation.ts";
 export type { LogLimits, LogRotationOptions } from "./log-rotation.ts";
