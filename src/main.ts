@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 /** The command line: one subcommand a process. */
 import { Command } from "commander";
-import { Agent } from "./agent.ts";
 import { addExec } from "./cli/exec.ts";
 import { addInspect } from "./cli/inspect.ts";
 import { addLogs } from "./cli/logs.ts";
@@ -38,6 +37,8 @@ async function runAgent(config: Config): Promise<void> {
     end.resolve(1);
   };
   try {
+    // The commands on the node do without all that it needs, and are quicker for it.
+    const { Agent } = await import("./agent.ts");
     const agent = await Agent.start({ config, logger, onFatal });
     logger.info({ node: config.nodeName, containerd: config.containerdAddress }, "agent started");
     process.exitCode = await end.promise;

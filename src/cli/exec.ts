@@ -1,4 +1,5 @@
 /** `berth exec`: a process beside a container's first one, as `docker exec` has it. */
+import { spawnSync } from "node:child_process";
 import { constants } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { type Command, InvalidArgumentError } from "commander";
@@ -162,6 +163,8 @@ function rawTerminal(stack: DisposableStack): void {
   };
   process.once("exit", restore);
   process.stdin.setRawMode(true);
+  // Node's raw mode goes on turning line feeds into two characters, which the process's own terminal has seen to already.
+  spawnSync("stty", ["-opost"], { stdio: ["inherit", "ignore", "ignore"] });
   stack.defer(() => {
     process.off("exit", restore);
     restore();

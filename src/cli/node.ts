@@ -4,8 +4,7 @@ import { pino } from "pino";
 import { type Config, readConfig } from "../config.ts";
 import { Containerd, ContainerdError, isUnavailable } from "../containerd/index.ts";
 import type { Instance } from "../lifecycle/decide.ts";
-import { observe } from "../lifecycle/observe.ts";
-import { keyOf } from "../lifecycle/record.ts";
+import { generationOf, keyOf, type Record } from "../lifecycle/record.ts";
 import { Records } from "../lifecycle/records.ts";
 import { errorCode } from "../node/index.ts";
 
@@ -79,8 +78,11 @@ export interface Target {
  */
 export async function findContainer(node: ThisNode, target: Target): Promise<Instance> {
   const { namespace, name } = parseName(target);
-  const { current } = await observe(node, `${namespace}/${name}`, undefined);
-  if (current !== undefined) return current;
+  // Of several, the others are leftovers.
+  const [newest] = (await node.records.list({ namespace, name })).sort(
+    (a, b) => generationOf(b.id) - generationOf(a.id),
+  );
+  if (newest !== undefined) return withTask(node, newest);
   const all = await node.records.list();
   const byId = target.namespace === undefined ? all.filter(({ id }) => id.startsWith(target.name)) : [];
   const [record, another] = byId;
@@ -89,13 +91,15 @@ export async function findContainer(node: ThisNode, target: Target): Promise<Ins
       `"${target.name}" is ambiguous: it begins the ids of ${byId.map((each) => `${keyOf(each.applied)} (${each.id})`).join(", ")}`,
     );
   }
-  if (record !== undefined) {
-    const task = await node.containerd.task(record.id);
-    return task === undefined ? { record } : { record, task };
-  }
+  if (record !== undefined) return withTask(node, record);
   const elsewhere = [...new Set(all.filter(({ applied }) => applied.name === name).map((each) => keyOf(each.applied)))];
   const hint = elsewhere.length === 0 ? "" : `; there is ${elsewhere.join(", ")}`;
   throw new CommandFailure(`no such container on this node: ${namespace}/${name}${hint}`);
+}
+
+async function withTask({ containerd }: ThisNode, record: Record): Promise<Instance> {
+  const task = await containerd.task(record.id);
+  return task === undefined ? { record } : { record, task };
 }
 
 /**

@@ -1,7 +1,6 @@
 /** A container's status from the node's own records: what the agent writes when the API server is there. */
 import { API_VERSION, type ContainerStatus } from "../api/index.ts";
-import type { Instance } from "../lifecycle/decide.ts";
-import { recordedWish } from "../lifecycle/reconcile.ts";
+import { type Instance, recordedWish } from "../lifecycle/decide.ts";
 import { statusOf } from "../lifecycle/status.ts";
 import { type Attachment, Network } from "../network/index.ts";
 import { pino } from "pino";

@@ -223,3 +223,20 @@ function restartsForHealth(record: Record): boolean {
 function isAtRest(state: RunState, stopped: boolean): boolean {
   return state.holdsNetwork !== true && state.nextRetryAt === undefined && (!stopped || state.stopped === true);
 }
+
+/** No object. */
+export const ABSENT: Desired = { kind: "absent" };
+
+/** What a record says was wished last: this is what a node without an API server goes by. */
+export function recordedWish({ current }: Observed): Desired {
+  if (current === undefined) return ABSENT;
+  const { applied, state } = current.record;
+  return {
+    kind: "present",
+    generation: applied.generation,
+    spec: applied.spec,
+    refused: false,
+    done: false,
+    ...(state.restartedAt === undefined ? {} : { restartedAt: state.restartedAt }),
+  };
+}

@@ -10,11 +10,7 @@ import { generationOf, type Record } from "./record.ts";
  * What is on the node for a key. `uid` is that of the object the key stands for now: records of another one are leftovers.
  * @throws ContainerdError
  */
-export async function observe(
-  parts: Pick<Parts, "records" | "containerd">,
-  key: string,
-  uid: string | undefined,
-): Promise<Observed> {
+export async function observe(parts: Parts, key: string, uid: string | undefined): Promise<Observed> {
   const records = await parts.records.list(parseKey(key));
   const instances = await Promise.all(records.map((record) => instanceOf(parts, record)));
   instances.sort((a, b) => generationOf(b.record.id) - generationOf(a.record.id));
@@ -23,7 +19,7 @@ export async function observe(
   return current === undefined ? { leftovers } : { current, leftovers };
 }
 
-async function instanceOf(parts: Pick<Parts, "containerd">, record: Record): Promise<Instance> {
+async function instanceOf(parts: Parts, record: Record): Promise<Instance> {
   const task = await parts.containerd.task(record.id);
   if (task === undefined) return { record };
   return (await hasMoved(parts, record)) ? { record, task, moved: true } : { record, task };

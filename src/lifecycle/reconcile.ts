@@ -9,7 +9,7 @@ import type { Attachment } from "../network/index.ts";
 import { StartError } from "../oci/index.ts";
 import { act } from "./act.ts";
 import { autoRemove, isOver } from "./auto-remove.ts";
-import { decide, type Desired, type Observed } from "./decide.ts";
+import { ABSENT, decide, type Desired, type Observed, recordedWish } from "./decide.ts";
 import { bothOf, verdictAfter } from "./failure.ts";
 import { dropFinalizer, ensureFinalizer } from "./finalizer.ts";
 import { followLog } from "./log.ts";
@@ -86,22 +86,6 @@ async function withoutObject(r: Reconcile, key: string): Promise<void> {
   if (hasCome() || !r.cache.synced) return;
   if (end.observed.current !== undefined || end.observed.leftovers.length > 0) return;
   await forget(r, key);
-}
-
-const ABSENT: Desired = { kind: "absent" };
-
-/** What a record says was wished last: this is what a node without an API server goes by. */
-export function recordedWish({ current }: Observed): Desired {
-  if (current === undefined) return ABSENT;
-  const { applied, state } = current.record;
-  return {
-    kind: "present",
-    generation: applied.generation,
-    spec: applied.spec,
-    refused: false,
-    done: false,
-    ...(state.restartedAt === undefined ? {} : { restartedAt: state.restartedAt }),
-  };
 }
 
 /** Answers whether all that the object asks for is over, and its end told: one with `autoRemove` goes then. */
