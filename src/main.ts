@@ -6,6 +6,7 @@ import { addInspect } from "./cli/inspect.ts";
 import { addLogs } from "./cli/logs.ts";
 import { configOf } from "./cli/node.ts";
 import { addPs } from "./cli/ps.ts";
+import { addVolume } from "./cli/volume.ts";
 import { addFlags, type Config } from "./config.ts";
 import { createLogger } from "./telemetry/index.ts";
 
@@ -18,7 +19,7 @@ addFlags(program.command("agent").description("run this node's Containers")).act
   await runAgent(configOf(command));
 });
 
-for (const add of [addPs, addInspect, addLogs, addExec]) add(program);
+for (const add of [addPs, addInspect, addLogs, addExec, addVolume]) add(program);
 
 await program.parseAsync();
 

@@ -109,7 +109,7 @@ async function withTask({ containerd }: ThisNode, record: Record): Promise<Insta
 export function parseName({ name, namespace }: Target): { namespace: string; name: string } {
   const [first = "", second, ...more] = name.split("/");
   if (more.length > 0 || first === "" || second === "") {
-    throw new CommandFailure(`"${name}" is no name of a container: give NAME or NAMESPACE/NAME`);
+    throw new CommandFailure(`"${name}" is no name: give NAME or NAMESPACE/NAME`);
   }
   if (second === undefined) return { namespace: namespace ?? "default", name: first };
   if (namespace !== undefined && namespace !== first) {
