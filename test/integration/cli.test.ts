@@ -1,6 +1,7 @@
 // The commands on the node: what they need of containerd.
 import { beforeAll, describe, expect, it } from "@jest/globals";
 import type { Container } from "../../src/api/index.ts";
+import { run } from "../../src/node/index.ts";
 import { berth, BERTH, startBerth } from "../support/cli.ts";
 import { untilOutput } from "../support/probe.ts";
 import { useNode } from "../support/test-node.ts";
@@ -49,18 +50,19 @@ describe("berth exec", () => {
     expect(await command.ended).toMatchObject({ code: 9, stdout: "ready\ngot it\n" });
   });
 
-  it("is a terminal of the window's size, and gives the window back as it was", async () => {
-    const inside = "stty size; read word; stty size; echo got $word; exit 8";
-    const line = `stty rows 31 cols 97; ${BERTH} exec -it ${name} -- sh -c '${inside}'; echo code $?; stty -a`;
+  it("is a terminal that follows the window's size, and gives the window back as it was", async () => {
+    const inside = 'stty size; read w; until [ "$(stty size)" = "40 120" ]; do sleep 0.1; done; echo got $w; exit 8';
+    const line = `tty; stty rows 31 cols 97; ${BERTH} exec -it ${name} -- sh -c '${inside}'; echo code $?; stty -a`;
     // A terminal of its own for the command.
     const command = startBerth(test(), [], ["script", "-qec", line, "/dev/null"]);
     await command.until("31 97");
     command.child.stdin.write("hello\r");
+    const window = /^\/dev\/pts\/\d+/.exec(command.stdout())?.[0] ?? "";
+    await run("stty", ["-F", window, "rows", "40", "cols", "120"]);
     await command.until("got hello");
     const { stdout } = await command.ended;
-    expect(stdout).toMatch(/31 97\r\nhello\r\n31 97\r\ngot hello\r\ncode 8\r\n/);
-    expect(stdout).toMatch(/[^-]icanon/);
-    expect(stdout).toMatch(/[^-]echo /);
+    expect(stdout).toMatch(/\r\n31 97\r\nhello\r\ngot hello\r\ncode 8\r\n/);
+    for (const flag of ["icanon", "echo", "opost", "isig"]) expect(stdout).toMatch(new RegExp(`[ \n]${flag} `));
   });
 });
 

@@ -19,6 +19,8 @@ export interface Said {
 export interface Running {
   readonly child: ChildProcessWithoutNullStreams;
   readonly ended: Promise<Said>;
+  /** What it has written on standard output so far. */
+  stdout(): string;
   /** Waits until it has written a text on standard output. */
   until(text: string): Promise<void>;
 }
@@ -68,7 +70,7 @@ export function startBerth(test: TestNode, args: readonly string[], through?: re
       };
       look();
     });
-  return { child, ended, until };
+  return { child, ended, until, stdout: () => stdout };
 }
 
 /** Runs a command to its end. */

@@ -1,8 +1,10 @@
 // What takes a terminal's output: that it copes with rotation, and goes with the shim.
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "@jest/globals";
 import type { Container } from "../../../src/api/index.ts";
+import { run } from "../../../src/node/index.ts";
 import { pidOf } from "../../support/away.ts";
 import { loggersOf } from "../../support/loggers.ts";
 import { untilOutput } from "../../support/probe.ts";
@@ -37,8 +39,38 @@ describe("a terminal's output", () => {
     await test().delete(created);
   });
 
+  it("is lost while the disk is full, but the container is not held up", async () => {
+    const { node } = test();
+    const name = `full-${node.index}`;
+    const folder = join(node.logDir, "default", name);
+    mkdirSync(folder, { recursive: true });
+    await run("mount", ["-t", "tmpfs", "-o", "size=32k", "berth-test", folder]);
+    try {
+      const script = "seq 1 30000; while :; do echo again; sleep 0.1; done";
+      const spec = { tty: true, command: ["sh", "-c", script], terminationGracePeriodSeconds: 0 };
+      const created = await test().create(spec, { name });
+      await untilOutput(test(), created, "\r\n1000\r\n");
+      const running = await test().untilState(created, "Running");
+      // The rest of the numbers is more than fits; what the container writes after them is seen once there is room.
+      const log = join(folder, "output.log");
+      while (!readFileSync(log, "utf8").includes("again")) {
+        if (statSync(log).size > 16_384) truncateSync(log);
+        await delay(20);
+      }
+      await run("umount", ["-l", folder]);
+      await test().delete(running);
+      expect(loggersOf(running)).toEqual([]);
+    } finally {
+      await run("umount", ["-l", folder]).catch(() => undefined);
+    }
+  });
+
   it("goes on after the shim was killed and the container started again", async () => {
-    const created = await test().create({ tty: true, command: ["sh", "-c", "echo begun; exec sleep 3600"] });
+    const created = await test().create({
+      tty: true,
+      command: ["sh", "-c", "echo begun; exec sleep 3600"],
+      terminationGracePeriodSeconds: 0,
+    });
     await untilOutput(test(), created, "begun");
     const running = await test().untilState(created, "Running");
     const stat = readFileSync(`/proc/${pidOf(running)}/stat`, "utf8");
