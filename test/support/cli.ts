@@ -1,7 +1,7 @@
 /** The commands on the node, run as a person would: as processes of their own, told where the node is by the environment. */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
-import { resolve } from "node:path";
-import type { TestNode } from "./test-node.ts";
+import { join, resolve } from "node:path";
+import { sharedDir, type TestNode } from "./test-node.ts";
 
 const MAIN = resolve(import.meta.dirname, "../../src/main.ts");
 /** None of the API server's: the commands must do without. */
@@ -31,6 +31,8 @@ export function environmentOf({ node }: TestNode): Record<string, string> {
   const own = FLAGS.map((name) => [`BERTH_${name.replaceAll("-", "_").toUpperCase()}`, flags[name] ?? ""] as const);
   return {
     PATH: process.env["PATH"] ?? "",
+    // Each is a process of its own: the second one need not compile what the first one has.
+    NODE_COMPILE_CACHE: join(sharedDir(), "compile-cache"),
     NODE_OPTIONS: "--disable-warning=ExperimentalWarning",
     ...Object.fromEntries(own),
   };
