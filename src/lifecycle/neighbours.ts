@@ -64,7 +64,8 @@ export class Neighbours {
     const entry = this.#entries.get(key);
     if (isSame(entry?.needs ?? [], needs)) return;
     this.#entries.set(key, { ...entry, needs });
-    this.#wake(key);
+    // A circle may have closed, or opened: that concerns all who lead here, by however many steps.
+    this.#wakeAll(key, new Set([key]));
   }
 
   /**
@@ -125,7 +126,19 @@ export class Neighbours {
   }
 
   #wake(key: string): void {
-    for (const [other, { needs }] of this.#entries) if (needs.includes(key)) this.#requeue(other);
+    for (const other of this.#dependents(key)) this.#requeue(other);
+  }
+
+  #wakeAll(key: string, woken: Set<string>): void {
+    for (const other of this.#dependents(key)) {
+      if (woken.has(other)) continue;
+      this.#requeue(other);
+      this.#wakeAll(other, woken.add(other));
+    }
+  }
+
+  #dependents(key: string): string[] {
+    return [...this.#entries].filter(([, { needs }]) => needs.includes(key)).map(([other]) => other);
   }
 
   /** Names in a container's network have changed, and so may the lines of those who are linked to it. */
