@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Brings the real parts that Berth is developed and tested on to a Debian 12 machine: containerd, runc, CNI plugins, a
-# registry, etcd, kube-apiserver, kubectl, and dockerd to compare with. Everything that may not touch the machine itself
+# Brings the real parts that Berth is developed and tested on to a Debian 12 machine: containerd, runc, CRIU, CNI plugins,
+# a registry, etcd, kube-apiserver, kubectl, and dockerd to compare with. Everything that may not touch the machine itself
 # (daemons above all: their packages would start services) is unpacked into a cache outside the checkout, and run from there.
 #
 #   BERTH_CACHE         the cache (default: ~/.cache/berth)
@@ -13,6 +13,8 @@ cache=${BERTH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/berth}
 apiserver_release=v1.34.1
 # To be raised when the build's recipe changes, so that a cached one is replaced.
 apiserver_recipe=3
+# Debian 12's own fails on newer kernels, and none before 4.2 can hold a socket from Linux 6.16 on.
+criu_version=4.2.1-1
 
 # name in the cache | Debian suite | package | version this was tried with (another is taken when the mirror has moved on)
 packages="
@@ -102,6 +104,30 @@ unpack() {
   mv "$dir.new" "$dir"
 }
 
+# CRIU needs a newer libc than this machine has: it comes with all its libraries, and bin/criu runs it by its own loader.
+criu() {
+  cached criu "$criu_version" && return
+  say "fetching criu $criu_version (forky)"
+  update_suite forky
+  local dir=$cache/criu archives=$cache/apt/forky/cache/archives deb loader
+  local install=(install --download-only --no-install-recommends --yes -o Debug::NoLocking=1)
+  rm -rf "$dir.new" "$archives"/*.deb
+  if ! suite_apt forky "${install[@]}" "criu=$criu_version" 2>/dev/null; then
+    say "the mirror has no criu $criu_version any more: taking the version it has"
+    suite_apt forky "${install[@]}" criu || die "the mirror has no criu in forky"
+  fi
+  mkdir -p "$dir.new/bin"
+  for deb in "$archives"/*.deb; do dpkg -x "$deb" "$dir.new"; done
+  rm -f "$archives"/*.deb
+  loader=$(cd "$dir.new" && ls usr/lib/*/ld-linux*.so.* | head -n 1)
+  printf '#!/bin/sh\nexec %s --library-path %s %s "$@"\n' \
+    "'$dir/$loader'" "'$dir/$(dirname "$loader")'" "'$dir/usr/sbin/criu'" >"$dir.new/bin/criu"
+  chmod +x "$dir.new/bin/criu"
+  printf %s "$criu_version" >"$dir.new/.complete"
+  rm -rf "$dir"
+  mv "$dir.new" "$dir"
+}
+
 # A current kube-apiserver from where Kubernetes publishes it. Fails at once where there is no internet.
 download_apiserver() {
   [ -z "${BERTH_OFFLINE:-}" ] || return 1
@@ -155,6 +181,7 @@ check() { cached "$1" "$4"; }
 complete() {
   [ -z "$(missing_packages)" ] || return 1
   [ -n "${KUBEBUILDER_ASSETS:-}" ] || cached kube-apiserver "$apiserver_recipe" || return 1
+  cached criu "$criu_version" || return 1
   each_package check
 }
 
@@ -167,6 +194,7 @@ main() {
   exec 9>"$cache/.lock"
   flock --nonblock 9 || { say "another process is filling $cache: waiting for it"; flock 9; }
   each_package unpack
+  criu
   [ -n "${KUBEBUILDER_ASSETS:-}" ] || apiserver
   say "all parts are in $cache"
 }

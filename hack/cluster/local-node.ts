@@ -110,9 +110,10 @@ export class LocalNode {
   /**
    * Starts containerd, unless it runs, and waits until it serves.
    *
+   * @param options.criu whether it finds CRIU (default); without, it has nothing but its own programs in its PATH
    * @throws DaemonError
    */
-  async startContainerd(): Promise<void> {
+  async startContainerd(options: { criu?: boolean } = {}): Promise<void> {
     for (const dir of [this.dir, this.runDir]) mkdirSync(dir, { recursive: true, mode: 0o711 });
     await joinMachine(this.dir);
     const bin = this.#tools.containerdDir(this.containerdVersion);
@@ -123,11 +124,18 @@ export class LocalNode {
       address: this.containerdAddress,
     };
     writeFileSync(config, containerdConfig(this.containerdVersion, paths));
-    const path = [bin, this.#tools.runcDir, process.env["PATH"] ?? ""].join(":");
     this.#containerd.start([join(bin, "containerd"), "--config", config], {
-      env: { PATH: path, ...(this.#options.caFile === undefined ? {} : { SSL_CERT_FILE: this.#options.caFile }) },
+      env: {
+        PATH: this.#containerdPath(bin, options.criu ?? true),
+        ...(this.#options.caFile === undefined ? {} : { SSL_CERT_FILE: this.#options.caFile }),
+      },
     });
     await this.#containerd.waitUntil("ready", () => canConnect(this.containerdAddress), CONTAINERD_READY_TIMEOUT_MS);
+  }
+
+  #containerdPath(bin: string, criu: boolean): string {
+    const own = [bin, this.#tools.runcDir];
+    return [...own, ...(criu ? [this.#tools.criuDir, process.env["PATH"] ?? ""] : [])].join(":");
   }
 
   /** Ends containerd; containers go on. `kill` as a crash does it. */

@@ -20,6 +20,8 @@ export type Tools = {
   readonly cniBinDir: string;
   /** Directory of runc, for containerd's PATH. */
   readonly runcDir: string;
+  /** Directory of CRIU, for containerd's PATH. */
+  readonly criuDir: string;
   /** Directory of containerd, its shim and ctr. */
   readonly containerdDir: (version: ContainerdVersion) => string;
 };
@@ -60,6 +62,11 @@ export function findTools(env: NodeJS.ProcessEnv = process.env): Tools {
     },
     cniBinDir: join(cache, "cni/usr/lib/cni"),
     runcDir: join(cache, "runc/usr/sbin"),
+    get criuDir() {
+      const directory = join(cache, "criu/bin");
+      present(directory, "criu");
+      return directory;
+    },
     containerdDir: (version) => {
       const directory = join(cache, `containerd-${version}`, "usr/bin");
       present(directory, "containerd");
