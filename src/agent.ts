@@ -8,6 +8,7 @@ import type { Container } from "./api/index.ts";
 import type { Config } from "./config.ts";
 import { Containerd, type ReceivedEvent, type Subscription, UnsupportedContainerd } from "./containerd/index.ts";
 import { containerPath, EventRecorder, keyOf, KubeApi, ListWatch, NodeLease, WorkQueue } from "./kube/index.ts";
+import { CheckpointController } from "./lifecycle/checkpoint/controller.ts";
 import { makeParts, type NodeSettings, type Parts } from "./lifecycle/parts.ts";
 import { reconcile } from "./lifecycle/reconcile.ts";
 import { keyOf as recordKey } from "./lifecycle/record.ts";
@@ -46,6 +47,7 @@ export class Agent {
   readonly #queue: WorkQueue;
   readonly #events: EventRecorder;
   readonly #lease: NodeLease;
+  readonly #checkpoints: CheckpointController;
   readonly #parts: Parts;
   /** Keys by uid, for the events of tasks. */
   readonly #keys = new Map<string, string>();
@@ -86,12 +88,22 @@ export class Agent {
       backoff: RECONCILE_BACKOFF,
       logger,
     });
+    this.#checkpoints = new CheckpointController({
+      api: this.#api,
+      nodeName: config.nodeName,
+      containers: this.#containers,
+      requeue: (key) => {
+        this.#queue.add(key);
+      },
+      logger,
+    });
     this.#parts = makeParts({
       config,
       facts,
       api: this.#api,
       containerd: this.#containerd,
       events: this.#events,
+      checkpoints: this.#checkpoints.objects,
       requeue: (key) => {
         this.#queue.add(key);
       },
@@ -127,6 +139,7 @@ export class Agent {
       onConnected: (connected, error) => void this.#onContainerd(connected, error),
     });
     this.#containers.start();
+    this.#checkpoints.start(this.#parts);
     this.#lease.start();
   }
 
@@ -139,7 +152,13 @@ export class Agent {
     this.#parts.fileUpdates.close();
     this.#parts.logs.close();
     const probesEnded = Promise.race([this.#parts.health.close(), sleep(CLOSE_BOUND_MS, undefined, { ref: false })]);
-    await Promise.all([this.#lease.stop(), this.#containers.stop(), this.#queue.close(CLOSE_BOUND_MS), probesEnded]);
+    await Promise.all([
+      this.#lease.stop(),
+      this.#containers.stop(),
+      this.#checkpoints.stop(CLOSE_BOUND_MS),
+      this.#queue.close(CLOSE_BOUND_MS),
+      probesEnded,
+    ]);
     await this.#events.flush(FLUSH_BOUND_MS);
     this.#containerd.close();
     this.#api.close();
@@ -159,8 +178,12 @@ export class Agent {
         if (object !== undefined) this.#keys.set(object.metadata.uid, key);
         else this.#forgetKey(key);
         this.#queue.add(key);
+        this.#checkpoints.onContainer(key);
       },
-      onSync: () => void this.#addRecords(),
+      onSync: () => {
+        void this.#addRecords();
+        this.#checkpoints.onContainersKnown();
+      },
       onConnected: (connected, error) => {
         this.#health.set("apiserver", connected, error?.message);
         // What could not be told while it was away.
@@ -177,6 +200,7 @@ export class Agent {
       return;
     }
     await reconcile({ parts: this.#parts, cache: this.#containers, queue: this.#queue, statuses: this.#statuses }, key);
+    await this.#checkpoints.settle(key);
   }
 
   /** Events only say where to look. Those of the agent's own making (create, start, delete) say nothing new. */

@@ -4,7 +4,7 @@ export * from "./types.ts";
 export { check } from "./check.ts";
 export { hostname, imagePullPolicy, withDefaults } from "./defaults.ts";
 export { NotationError, parseDuration, parseQuantity } from "./notation.ts";
-export { IN_PLACE_FIELDS, recreationNeeded } from "./recreation.ts";
+export { IN_PLACE_FIELDS, recreationNeeded, restoreHindrances } from "./recreation.ts";
 export { asNode } from "./schema/node.ts";
 export { checkpointCRD, containerCRD } from "./crd.ts";
 export { unsupported } from "./unsupported.ts";

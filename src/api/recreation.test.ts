@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { recreationNeeded } from "./recreation.ts";
+import { recreationNeeded, restoreHindrances } from "./recreation.ts";
 import type { ContainerSpec } from "./types.ts";
 
 const SPEC: ContainerSpec = { nodeName: "node-1", image: "example.com/hello:1" };
@@ -44,5 +44,38 @@ describe("recreationNeeded", () => {
   it("keeps the order of a list, which means something", () => {
     const env = [{ name: "A" }, { name: "B", value: "$(A)" }];
     expect(recreationNeeded({ ...SPEC, env }, { ...SPEC, env: env.toReversed() })).toBe(true);
+  });
+});
+
+describe("restoreHindrances", () => {
+  it("are none where the process has no part in it", () => {
+    const wished: Partial<ContainerSpec> = {
+      nodeName: "node-1",
+      image: "example.com/mirror/hello:1",
+      restoreFrom: "c",
+      restartPolicy: "Never",
+      resources: { limits: { memory: "1Gi" } },
+      ports: [{ containerPort: 80, hostPort: 8080 }],
+      network: { mode: "None", dns: { nameservers: ["10.0.0.1"] } },
+      volumes: [{ name: "v", hostPath: { path: "/srv" } }],
+    };
+    expect(restoreHindrances({ ...SPEC, volumes: [{ name: "v", emptyDir: {} }] }, { ...SPEC, ...wished })).toEqual([]);
+  });
+
+  it("are all fields that differ", () => {
+    const wished: Partial<ContainerSpec> = {
+      command: ["other"],
+      env: [{ name: "A", value: "1" }],
+      user: "app",
+      volumeMounts: [{ name: "v", mountPath: "/v" }],
+      network: { mode: "Host" },
+    };
+    expect(restoreHindrances(SPEC, { ...SPEC, ...wished })).toEqual([
+      "command",
+      "env",
+      "user",
+      "volumeMounts",
+      "network.mode",
+    ]);
   });
 });

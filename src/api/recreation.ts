@@ -1,7 +1,7 @@
 /** Which changes of the spec a running container can take. */
 import { isDeepStrictEqual } from "node:util";
 import { withDefaults } from "./defaults.ts";
-import { isFields } from "./schema/node.ts";
+import { isFields, type Fields } from "./schema/node.ts";
 import type { ContainerSpec } from "./types.ts";
 
 /** The fields of the spec that change in place. */
@@ -25,9 +25,46 @@ export function recreationNeeded(applied: ContainerSpec, desired: ContainerSpec)
   return !isDeepStrictEqual(fixed(applied), fixed(desired));
 }
 
+/**
+ * The fields in which a Container may differ from the one whose checkpoint it is restored from: those that are not the
+ * restored process's own. Of `network` the mode counts, of `image` the digest, which a spec does not tell.
+ */
+const RESTORABLE_FIELDS: readonly string[] = [
+  ...IN_PLACE_FIELDS,
+  "nodeName",
+  "image",
+  "imagePullPolicy",
+  "imagePullSecrets",
+  "autoRemove",
+  "restoreFrom",
+  "ports",
+  "cgroupParent",
+  "network",
+  "volumes",
+] satisfies (keyof ContainerSpec)[];
+
+/** The fields of `wished` that a restored process could not follow, because it was started from `taken`. */
+export function restoreHindrances(taken: ContainerSpec, wished: ContainerSpec): string[] {
+  const [before, after] = [without(RESTORABLE_FIELDS, taken), without(RESTORABLE_FIELDS, wished)];
+  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
+  const differing = [...names].filter((name) => !isDeepStrictEqual(before[name], after[name])).sort();
+  return isDeepStrictEqual(networkOf(taken), networkOf(wished)) ? differing : [...differing, "network.mode"];
+}
+
+/** Whose network the process has: its own, with addresses or none, the node's, or another container's. */
+function networkOf({ network }: ContainerSpec): unknown {
+  const mode = network?.mode ?? "Bridge";
+  return mode === "Host" || mode === "Container" ? mode : "its own";
+}
+
 function fixed(spec: ContainerSpec): unknown {
-  const changeable: readonly string[] = IN_PLACE_FIELDS;
-  return prune(Object.fromEntries(Object.entries(withDefaults(spec)).filter(([name]) => !changeable.includes(name))));
+  return without(IN_PLACE_FIELDS, spec);
+}
+
+function without(fields: readonly string[], spec: ContainerSpec): Fields {
+  const entries = Object.entries(withDefaults(spec)).filter(([name]) => !fields.includes(name));
+  const pruned = prune(Object.fromEntries(entries));
+  return isFields(pruned) ? pruned : {};
 }
 
 /** The value without fields that are empty; the order of a list is kept, that of fields does not count. */

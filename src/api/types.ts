@@ -99,7 +99,7 @@ export type StartReason =
   | "InsufficientResources";
 
 /** Why a started container ended. */
-export type EndReason = "Completed" | "Error" | "OOMKilled" | "NodeRebooted" | "Unknown";
+export type EndReason = "Completed" | "Error" | "OOMKilled" | "Checkpointed" | "NodeRebooted" | "Unknown";
 
 /** `status.reason`, as far as it says why a start failed or a container ended. */
 export type Reason = StartReason | EndReason;

@@ -8,7 +8,6 @@ const mount = { name: "v", mountPath: "/v" };
 
 describe("unsupported", () => {
   it.each<[string, string, Partial<ContainerSpec>]>([
-    ["spec.restoreFrom", "restoreFrom", { restoreFrom: "c" }],
     [
       "spec.volumes[1].emptyDir.sizeLimit",
       "volumes.emptyDir.sizeLimit on disk",
@@ -45,6 +44,7 @@ describe("unsupported", () => {
       shmSize: "1Mi",
       tty: true,
       stdin: true,
+      restoreFrom: "checkpoint",
     };
     expect(unsupported(withDefaults(spec))).toEqual([]);
   });

@@ -11,17 +11,18 @@ export interface RuntimeOptions {
   readonly SystemdCgroup?: boolean;
   /** Start from the checkpoint in this folder; for `Tasks.Create` only. */
   readonly CriuImagePath?: string;
+  /** Folder for CRIU's log of a restore; it must exist. For `Tasks.Create` only. */
+  readonly CriuWorkPath?: string;
 }
 
 /** What a checkpoint is to hold. */
 export interface CheckpointOptions {
   /** Folder for CRIU's images; it must exist. */
   readonly imagePath: string;
-  /** End the task when the checkpoint is written. */
-  readonly exit?: boolean;
   readonly openTcp?: boolean;
   readonly fileLocks?: boolean;
-  readonly terminal?: boolean;
+  /** Folder for CRIU's log; it must exist. */
+  readonly workPath?: string;
 }
 
 /**
@@ -34,6 +35,7 @@ export function packRuntimeOptions(options: RuntimeOptions): Any {
     root: options.Root ?? "",
     systemdCgroup: options.SystemdCgroup ?? false,
     criuImagePath: options.CriuImagePath ?? "",
+    criuWorkPath: options.CriuWorkPath ?? "",
   });
 }
 
@@ -41,9 +43,8 @@ export function packRuntimeOptions(options: RuntimeOptions): Any {
 export function packCheckpointOptions(options: CheckpointOptions): Any {
   return packMessage(CheckpointOptionsSchema, {
     imagePath: options.imagePath,
-    exit: options.exit ?? false,
+    workPath: options.workPath ?? "",
     openTcp: options.openTcp ?? false,
     fileLocks: options.fileLocks ?? false,
-    terminal: options.terminal ?? false,
   });
 }

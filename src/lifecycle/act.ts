@@ -2,6 +2,7 @@
 import { type Container, imagePullPolicy } from "../api/index.ts";
 import type { PulledImage } from "../containerd/index.ts";
 import { StartError } from "../oci/index.ts";
+import { checkRestorable, findCheckpoint, restoringFrom, type Restore } from "./checkpoint/restore.ts";
 import type { Desired, Step } from "./decide.ts";
 import { adopt, recordEnd, recordLoss } from "./end.ts";
 import { resolveEnvironment } from "./environment.ts";
@@ -82,6 +83,10 @@ async function create(
   const { name, namespace, uid, generation } = object.metadata;
   const { spec } = desired;
   const id = containerID(object);
+  const { restoreFrom } = spec;
+  const isUsed = restoreFrom === undefined || restoreFrom === desired.restoredFrom;
+  const restore = isUsed ? undefined : await findCheckpoint(parts, namespace, restoreFrom);
+  if (restore !== undefined && "reason" in restore) return restore;
   const environment = await resolveEnvironment(parts, key, object, spec);
   if ("reason" in environment) return environment;
   const volumes = await resolveFiles(parts, key, object.metadata, spec);
@@ -91,6 +96,7 @@ async function create(
   const image = await ensureImage(parts, { key, token: id, object: object.metadata, spec });
   if ("reason" in image) return image;
   const applied: Applied = { namespace, name, uid, generation, spec, image: appliedImage(image) };
+  if (restore !== undefined) await checkRestorable(parts, restore, applied);
   await startWanted(parts, {
     id,
     applied,
@@ -101,8 +107,10 @@ async function create(
     asked: true,
     wanted: () => wanted(applied),
     ...restartedAt(desired),
+    ...(restore === undefined ? {} : { restore }),
+    ...(restoreFrom === undefined ? {} : { restoredFrom: restoreFrom }),
   });
-  parts.announce(applied, "Normal", "Started", `Started container ${id}`);
+  announceStart(parts, applied, `Started container ${id}`, restore);
   return undefined;
 }
 
@@ -125,6 +133,10 @@ async function startAgain(
       return undefined;
     }
   }
+  const { restoredFrom } = record.state;
+  const from = restoringFrom(record.state);
+  const restore = from === undefined ? undefined : await findCheckpoint(parts, applied.namespace, from);
+  if (restore !== undefined && "reason" in restore) return restore;
   const volumes = await refreshFiles(parts, key, record);
   if ("reason" in volumes) return volumes;
   await startWanted(parts, {
@@ -137,9 +149,16 @@ async function startAgain(
     asked: step.asked,
     wanted: () => wanted(applied),
     ...restartedAt(desired),
+    ...(restore === undefined ? {} : { restore }),
+    ...(restoredFrom === undefined ? {} : { restoredFrom }),
   });
-  parts.announce(applied, "Normal", "Started", `Started container ${record.id} again`);
+  announceStart(parts, applied, `Started container ${record.id} again`, restore);
   return undefined;
+}
+
+function announceStart(parts: Parts, applied: Applied, message: string, restore: Restore | undefined): void {
+  if (restore === undefined) parts.announce(applied, "Normal", "Started", message);
+  else parts.announce(applied, "Normal", "Restored", `${message} from ContainerCheckpoint "${restore.name}"`);
 }
 
 /** A start that fails after it was called off has not failed: nobody waits for it. */

@@ -40,6 +40,8 @@ export type Desired =
       readonly refused: boolean;
       /** The object's status says that it has ended for good; without a record, only a new wish starts it again. */
       readonly done: boolean;
+      /** The value of `spec.restoreFrom`, when a start has used it already. */
+      readonly restoredFrom?: string;
       /** The verdict on a start that left no record. */
       readonly verdict?: Verdict;
     };
@@ -204,6 +206,7 @@ export function restarts(spec: ContainerSpec, state: RunState): boolean {
   return (
     end !== undefined &&
     !end.requested &&
+    end.checkpoint === undefined &&
     shouldRestart({
       policy: spec.restartPolicy ?? "Always",
       failed: end.exitCode !== 0 || end.reason === "Unhealthy",

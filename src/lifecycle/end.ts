@@ -49,12 +49,14 @@ async function saveEnd(
   how: Pick<End, "exitCode" | "reason" | "oomKilled" | "finishedAt">,
 ): Promise<void> {
   const { run, stopping, starting: _, ...state } = record.state;
+  const checkpoint = stopping?.checkpoint;
   const end: End = {
     ...how,
     ...(run === undefined ? {} : { startedAt: run.startedAt }),
     // The healthcheck's wish is nobody's: such an end counts for the restart policy, as a failed one.
     ...(stopping?.unhealthy === true ? { reason: "Unhealthy" } : {}),
-    requested: stopping !== undefined && stopping.unhealthy !== true,
+    ...(checkpoint === undefined ? {} : { checkpoint, reason: "Checkpointed" }),
+    requested: stopping !== undefined && stopping.unhealthy !== true && checkpoint === undefined,
   };
   const next = withNextRestart({ ...state, lastEnd: end }, record.applied.spec);
   await parts.records.saveState(record.id, next);
@@ -75,6 +77,6 @@ function withNextRestart(state: RunState, spec: Instance["record"]["applied"]["s
 function announce(parts: Parts, applied: Instance["record"]["applied"], end: End): void {
   const output = logFile(parts.logDir, applied);
   const message = `Container ended with exit code ${end.exitCode} (${end.reason}); its output is in ${output}`;
-  const failed = end.exitCode !== 0 && !end.requested;
+  const failed = end.exitCode !== 0 && !end.requested && end.checkpoint === undefined;
   parts.announce(applied, failed ? "Warning" : "Normal", end.oomKilled ? "OOMKilled" : "Exited", message);
 }

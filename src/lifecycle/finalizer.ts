@@ -1,46 +1,65 @@
 /** The finalizer that keeps a deleted object until its container is gone. */
-import { type Container, FINALIZER } from "../api/index.ts";
+import { FINALIZER, type ObjectMeta } from "../api/index.ts";
 import { ApiError, containerPath, isConflict, isNotFound, keyOf, type KubeApi } from "../kube/index.ts";
-import type { ContainerCache } from "./reconcile.ts";
+
+/** An object of any kind of ours, and the cache that its writes go through. */
+type Owned = { metadata: ObjectMeta };
+type Cache<T> = { write(key: string, request: () => Promise<T>): Promise<T> };
 
 /** HTTP status of an object that the server finds invalid: a finalizer can't be added once deletion has begun. */
 const UNPROCESSABLE = 422;
 
 /** Whether an object is kept by the finalizer. */
-function hasFinalizer({ metadata }: Container): boolean {
+export function hasFinalizer({ metadata }: Owned): boolean {
   return metadata.finalizers?.includes(FINALIZER) === true;
 }
 
 /**
  * Puts the finalizer on an object that lacks it. It may be done beside the start: should the object go before, the watch
  * says so, and what was started is removed all the same.
+ * @param path the object's, a Container's unless given
  * @throws ApiError, ApiUnavailable
  */
-export async function ensureFinalizer(api: KubeApi, cache: ContainerCache, object: Container): Promise<void> {
+export async function ensureFinalizer<T extends Owned>(
+  api: KubeApi,
+  cache: Cache<T>,
+  object: T,
+  path = pathOf(object),
+): Promise<void> {
   const { finalizers = [], deletionTimestamp } = object.metadata;
   if (deletionTimestamp !== undefined || hasFinalizer(object)) return;
-  await patchFinalizers(api, cache, object, [...finalizers, FINALIZER]);
+  await patchFinalizers(api, cache, object, [...finalizers, FINALIZER], path);
 }
 
 /** Takes the finalizer off, which lets the server delete the object. Answers whether this call has done it. */
-export async function dropFinalizer(api: KubeApi, cache: ContainerCache, object: Container): Promise<boolean> {
+export async function dropFinalizer<T extends Owned>(
+  api: KubeApi,
+  cache: Cache<T>,
+  object: T,
+  path = pathOf(object),
+): Promise<boolean> {
   if (!hasFinalizer(object)) return false;
   const { finalizers = [] } = object.metadata;
   const others = finalizers.filter((finalizer) => finalizer !== FINALIZER);
-  return patchFinalizers(api, cache, object, others);
+  return patchFinalizers(api, cache, object, others, path);
+}
+
+function pathOf({ metadata }: Owned): string {
+  return containerPath(metadata.namespace, metadata.name);
 }
 
 /** The list is replaced as a whole, so the patch holds only for the version that it was made from; a newer one comes by the watch. */
-async function patchFinalizers(
+async function patchFinalizers<T extends Owned>(
   api: KubeApi,
-  cache: ContainerCache,
-  object: Container,
+  cache: Cache<T>,
+  object: T,
   finalizers: string[],
+  path: string,
 ): Promise<boolean> {
-  const { namespace, name, uid, resourceVersion } = object.metadata;
+  const { uid, resourceVersion } = object.metadata;
   const metadata = { uid, resourceVersion, finalizers };
   try {
-    await cache.write(keyOf(object), () => api.mergePatch<Container>(containerPath(namespace, name), { metadata }));
+    await cache.write(keyOf(object), () => api.mergePatch<T>(path, { metadata }));
     return true;
   } catch (error) {
     const refused = error instanceof ApiError && error.code === UNPROCESSABLE;

@@ -1,7 +1,7 @@
 /** What the verbs work with: one agent's parts and settings. */
 import { join } from "node:path";
 import type { Logger } from "pino";
-import { API_VERSION } from "../api/index.ts";
+import { API_VERSION, type ContainerCheckpoint } from "../api/index.ts";
 import type { Config } from "../config.ts";
 import type { Containerd } from "../containerd/index.ts";
 import { type EventRecorder, type KubeApi, type KubeObject, ReferenceWatcher } from "../kube/index.ts";
@@ -9,6 +9,7 @@ import { Network } from "../network/index.ts";
 import type { Cgroups, NodeFacts } from "../node/index.ts";
 import { RootFilesystem, Volumes } from "../storage/index.ts";
 import { LogRotation } from "../telemetry/index.ts";
+import { CheckpointData } from "./checkpoint/data.ts";
 import { HealthMonitor } from "./health-monitor.ts";
 import { whyUnhealthy } from "./health.ts";
 import { Neighbours } from "./neighbours.ts";
@@ -43,6 +44,13 @@ export interface Parts {
   readonly references: ReferenceWatcher;
   readonly fileUpdates: FileUpdates;
   readonly neighbours: Neighbours;
+  /** The ContainerCheckpoints of the cluster, by key, as the API server told of them last. */
+  readonly checkpoints: {
+    readonly synced: boolean;
+    get(key: string): ContainerCheckpoint | undefined;
+  };
+  /** What this node holds of them. */
+  readonly checkpointData: CheckpointData;
   /** Writes an Event on the object that a container was made for. */
   readonly announce: Announce;
   /**
@@ -74,6 +82,7 @@ export interface NodeSettings {
   readonly api: KubeApi;
   readonly containerd: Containerd;
   readonly events: EventRecorder;
+  readonly checkpoints: Parts["checkpoints"];
   /** Has a key looked at again. */
   readonly requeue: (key: string) => void;
   readonly logger: Logger;
@@ -85,7 +94,7 @@ function referenceTo({ namespace, name, uid }: Pick<Applied, "namespace" | "name
 
 /** Makes an agent's parts. Nothing is begun yet. */
 export function makeParts(settings: NodeSettings): Parts {
-  const { config, facts, api, containerd, events, requeue, logger } = settings;
+  const { config, facts, api, containerd, events, checkpoints, requeue, logger } = settings;
   const { stateDir, dataDir } = config;
   const announce: Announce = (object, type, reason, message, replaces) => {
     events.event(referenceTo(object), type, reason, message, replaces === undefined ? {} : { replaces });
@@ -104,6 +113,8 @@ export function makeParts(settings: NodeSettings): Parts {
     references: new ReferenceWatcher({ api, onAppear: requeue, logger }),
     fileUpdates: new FileUpdates({ api, volumes, onChange: requeue, logger }),
     neighbours: new Neighbours({ requeue, writeBlock: (id, block) => volumes.updateHosts(id, block), logger }),
+    checkpoints,
+    checkpointData: new CheckpointData({ stateDir, dataDir }),
     announce,
     report: (object, type, reason, message) => events.report(referenceTo(object), type, reason, message),
     facts: facts.node,

@@ -9,6 +9,7 @@ import type { Attachment } from "../network/index.ts";
 import { StartError } from "../oci/index.ts";
 import { act } from "./act.ts";
 import { autoRemove, isOver } from "./auto-remove.ts";
+import { usedCheckpoint } from "./checkpoint/restore.ts";
 import { ABSENT, decide, type Desired, type Observed, recordedWish } from "./decide.ts";
 import { bothOf, verdictAfter } from "./failure.ts";
 import { dropFinalizer, ensureFinalizer } from "./finalizer.ts";
@@ -94,9 +95,12 @@ async function withObject(r: Reconcile, key: string, object: Container): Promise
   const refusal = refusalOf(object, parts.nodeName);
   let end: Walk | undefined;
   try {
-    end = await walk(r, key, object, (_, verdict) =>
-      wishOf(object, refusal !== undefined, verdict ?? r.statuses.verdict(object)),
-    );
+    // A record that is removed for another one has used it, also when the status does not tell yet.
+    let restoredFrom = r.statuses.restoredFrom(object);
+    end = await walk(r, key, object, ({ current }, verdict) => {
+      restoredFrom = (current && usedCheckpoint(current.record.state)) ?? restoredFrom;
+      return wishOf(object, refusal !== undefined, verdict ?? r.statuses.verdict(object), restoredFrom);
+    });
   } catch (error) {
     if (isUnavailable(error)) await r.statuses.runtimeUnavailable(object, error, parts.clock());
     throw error;
@@ -139,7 +143,12 @@ async function withObject(r: Reconcile, key: string, object: Container): Promise
   throw obstacle;
 }
 
-function wishOf(object: Container, refused: boolean, verdict: Verdict | undefined): Desired {
+function wishOf(
+  object: Container,
+  refused: boolean,
+  verdict: Verdict | undefined,
+  restoredFrom: string | undefined,
+): Desired {
   if (object.metadata.deletionTimestamp !== undefined) return { kind: "deleting" };
   const restartedAt = object.metadata.annotations?.[RESTARTED_AT];
   return {
@@ -150,6 +159,7 @@ function wishOf(object: Container, refused: boolean, verdict: Verdict | undefine
     done: endedForGood(object),
     ...(restartedAt === undefined ? {} : { restartedAt }),
     ...(verdict === undefined ? {} : { verdict }),
+    ...(restoredFrom === undefined || restoredFrom !== object.spec.restoreFrom ? {} : { restoredFrom }),
   };
 }
 

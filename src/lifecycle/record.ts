@@ -57,6 +57,8 @@ export interface End {
   readonly finishedAt: string;
   /** The end was asked for: `desiredState`, `restartedAt`, a recreation or a deletion. It does not count for the restart policy. */
   readonly requested: boolean;
+  /** The name of the ContainerCheckpoint that ended it (`leaveRunning: false`): it is not started again by itself. */
+  readonly checkpoint?: string;
 }
 
 /** A stop under way: the signal is sent, SIGKILL follows at the deadline. */
@@ -64,6 +66,8 @@ export interface Stopping {
   readonly deadline: string;
   /** It was the healthcheck that wanted it: the end counts as a failed one, which nobody asked for. */
   readonly unhealthy?: true;
+  /** The name of the ContainerCheckpoint that asks for it. */
+  readonly checkpoint?: string;
 }
 
 /** The verdict on a start that failed. */
@@ -106,6 +110,8 @@ export interface RunState {
   readonly holdsNetwork?: true;
   /** The value of the annotation `berth.dev/restartedAt` acted on. */
   readonly restartedAt?: string;
+  /** The ContainerCheckpoint that this record's first start begins from, by its name (`spec.restoreFrom`). */
+  readonly restoredFrom?: string;
   /** The verdict on the last attempt to start this record's task again. */
   readonly verdict?: Verdict;
 }

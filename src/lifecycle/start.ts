@@ -3,11 +3,13 @@
  * leaves behind has a name by which the next attempt finds it.
  */
 import { isDeepStrictEqual } from "node:util";
+import type { Any } from "@bufbuild/protobuf/wkt";
 import { isAlreadyExists } from "../containerd/index.ts";
 import type { Attachment } from "../network/index.ts";
 import type { OciImageConfig, OciMount } from "../oci/index.ts";
 import { attachNetwork, writeNames } from "./attach.ts";
 import { removeCgroups } from "./cgroup.ts";
+import { type Restore, restoreFiles, restoreOptions, restoring, withRestore } from "./checkpoint/restore.ts";
 import { defaultAppArmor } from "./confinement.ts";
 import { renewDevices } from "./devices.ts";
 import { at, bothOf } from "./failure.ts";
@@ -40,6 +42,10 @@ export interface Start {
   readonly asked: boolean;
   /** Whether it is still wished; asked between the steps, for a step may take long. */
   readonly wanted: () => boolean;
+  /** The checkpoint that it goes on from. */
+  readonly restore?: Restore;
+  /** The value of `spec.restoreFrom` that this start, or one before it, uses. */
+  readonly restoredFrom?: string;
 }
 
 /** What the runtime spec of a new container is made from, beside the spec. */
@@ -94,13 +100,13 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
       : await reviseRecord(parts, wish, { ...wish.record, state }, network);
   keepOn(wish);
   await bothOf(
-    at("create", () => createTask(parts, record, storage.rootfs, undo)),
+    at("create", async () => createTask(parts, record, storage.rootfs, undo, await taskOptions(parts, wish))),
     at("create", () => saveBefore(parts, wish, state)),
   );
   keepOn(wish);
   // Before its process runs, or a short run would end before it began.
   const startedAt = parts.clock().toISOString();
-  const pid = await at("start", () => startTask(parts, record.id));
+  const pid = await at("start", () => runTask(parts, wish));
 
   undo.disarm();
   const run = { startedAt, pid, bootID: parts.bootID };
@@ -111,6 +117,15 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
 
 function keepOn({ id, wanted }: Start): void {
   if (!wanted()) throw new NoLongerWanted(id);
+}
+
+async function taskOptions(parts: Parts, { id, applied, restore }: Start): Promise<Any | undefined> {
+  return restore === undefined ? undefined : restoreOptions(parts, id, applied.spec, restore);
+}
+
+async function runTask(parts: Parts, { id, restore }: Start): Promise<number> {
+  const start = () => startTask(parts, id);
+  return restore === undefined ? start() : restoring(parts, id, restore, start);
 }
 
 /** The lease keeps containerd's garbage collection off the snapshot until a record refers to it. */
@@ -133,9 +148,10 @@ async function keepExits(parts: Parts, { id, applied, record }: Start, undo: Und
 
 /** The root filesystem and the volumes: made for a new container, found again for one that is started again. */
 async function prepareStorage(parts: Parts, wish: Start, undo: Undo): Promise<Storage> {
-  const { id, applied, record } = wish;
+  const { id, applied, record, restore } = wish;
   if (record === undefined) undo.defer(() => parts.rootfs.remove(id));
   const rootfs = record === undefined ? await createRootfs(parts, wish) : await parts.rootfs.mounts(id);
+  if (record === undefined && restore !== undefined) await restoreFiles(parts, restore, rootfs);
   if (record === undefined) undo.defer(() => parts.volumes.release(id));
   const volumes = await parts.volumes.prepare(id, applied, {
     rootfs,
@@ -183,10 +199,11 @@ async function createRecord(
   if (source === undefined) throw new Error(`container ${wish.id} has neither a record nor an image to make one from`);
   const { spec, runtime } = await at("spec", () => specFor(parts, wish, source, made));
   const record = { id: wish.id, applied: wish.applied, state };
+  const complete = wish.restore === undefined ? spec : withRestore(parts, wish.id, spec);
   undo.defer(() => parts.records.delete(wish.id));
   // The runtime takes back the container's own, but not the parents it made for it.
   undo.defer(() => removeCgroups(parts, wish.id));
-  await at("create", () => parts.records.create({ ...record, spec, runtime }));
+  await at("create", () => parts.records.create({ ...record, spec: complete, runtime }));
   return record;
 }
 
@@ -214,5 +231,6 @@ function afterStart(wish: Start, network: Attachment | undefined): RunState {
     ...(lastEnd === undefined ? {} : { lastEnd }),
     ...(network === undefined ? {} : { holdsNetwork: true }),
     ...(wish.restartedAt === undefined ? {} : { restartedAt: wish.restartedAt }),
+    ...(wish.restoredFrom === undefined ? {} : { restoredFrom: wish.restoredFrom }),
   };
 }

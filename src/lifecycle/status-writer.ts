@@ -26,6 +26,11 @@ export class StatusWriter {
     return verdictOf(this.#latest(object));
   }
 
+  /** The value of `spec.restoreFrom` that a start has used, as the status tells, be it written yet or not. */
+  restoredFrom(object: Container): string | undefined {
+    return this.#latest(object).status?.restoredFrom;
+  }
+
   /**
    * Writes a status made from the object as it was last told of.
    * @throws ApiError, ApiUnavailable; the status is kept then, and written with the next call

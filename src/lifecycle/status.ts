@@ -5,6 +5,7 @@
 import type { Container, ContainerStatus } from "../api/index.ts";
 import type { Attachment } from "../network/index.ts";
 import type { StartFailure } from "../oci/index.ts";
+import { usedCheckpoint } from "./checkpoint/restore.ts";
 import { conditionsOf } from "./conditions.ts";
 import { isOutdated, restarts, type Desired, type Instance, type Observed } from "./decide.ts";
 import { healthOf, whyUnhealthy } from "./health.ts";
@@ -46,11 +47,12 @@ type Summary = Pick<ContainerStatus, "state"> & Partial<ContainerStatus> & { fin
 
 /** The status to write for an object; the same arguments but for `now` give the same status, save for a condition's transition time. */
 export function statusOf(input: StatusInput): ContainerStatus {
-  const { object, observed } = input;
+  const { object, observed, desired } = input;
   const instance = observed.current;
   const { final, ...summary } = summaryOf(input);
   const status: ContainerStatus = {
     ...identity(instance, input.nodeName),
+    ...(desired.kind === "present" && desired.restoredFrom !== undefined ? { restoredFrom: desired.restoredFrom } : {}),
     ...(instance === undefined ? {} : history(instance)),
     ...networkStatus(input.network),
     ...healthStatus(instance),
@@ -90,9 +92,11 @@ function identity(instance: Instance | undefined, nodeName: string): Partial<Con
 function history(instance: Instance): Partial<ContainerStatus> {
   const { state } = instance.record;
   const alive = instance.task !== undefined && state.run !== undefined;
+  const restoredFrom = usedCheckpoint(state);
   return {
     restartCount: state.restartCount,
     ...(state.restartedAt === undefined ? {} : { restartedAt: state.restartedAt }),
+    ...(restoredFrom === undefined ? {} : { restoredFrom }),
     ...(alive ? { pid: instance.task.pid, startedAt: state.run.startedAt } : {}),
     ...(!alive && state.lastEnd?.startedAt !== undefined ? { startedAt: state.lastEnd.startedAt } : {}),
     ...(state.lastEnd === undefined ? {} : endStatus(state.lastEnd)),
@@ -228,5 +232,11 @@ function ended(instance: Instance, desired: Desired & { kind: "present" }): Summ
       ...(state.nextRetryAt === undefined ? {} : { nextRetryAt: state.nextRetryAt }),
     };
   }
-  return { state: "Exited", reason: end.reason };
+  return { state: "Exited", reason: end.reason, ...endedForCheckpoint(end) };
+}
+
+function endedForCheckpoint({ checkpoint }: End): Partial<Summary> {
+  if (checkpoint === undefined) return {};
+  const message = `ContainerCheckpoint "${checkpoint}" has ended it (leaveRunning: false): berth.dev/restartedAt starts it afresh, spec.restoreFrom from the checkpoint`;
+  return { message };
 }

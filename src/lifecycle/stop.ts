@@ -3,7 +3,7 @@ import { signalName, stopSignal } from "../oci/index.ts";
 import type { Instance } from "./decide.ts";
 import { giveBack } from "./obstacle.ts";
 import type { Parts } from "./parts.ts";
-import { SIGKILL, signalTask } from "./task.ts";
+import { SIGKILL, signalTask, thaw } from "./task.ts";
 
 /** Seconds between the stop signal and SIGKILL, as in Docker. */
 const DEFAULT_GRACE_SECONDS = 10;
@@ -24,7 +24,7 @@ export async function stop(
   const why = reason === "unhealthy" ? ", for it is unhealthy" : moves;
   parts.announce(applied, "Normal", "Killing", `Stopping the container with ${signalName(signal)}${why}`);
   await signalTask(parts, record.id, graceMs === 0 ? SIGKILL : signal);
-  if (task?.status === "paused") await parts.containerd.tasks.resume({ containerId: record.id });
+  if (task?.status === "paused") await thaw(parts, record.id);
   // The mark follows the signal: should the agent die between them, the next one sends the signal again.
   const deadline = new Date(parts.clock().getTime() + graceMs).toISOString();
   await parts.records.saveState(record.id, {
@@ -37,7 +37,7 @@ export async function stop(
 /** Ends a task that has outlived its grace period, with all its processes. */
 export async function kill(parts: Parts, { record, task }: Instance): Promise<void> {
   await signalTask(parts, record.id, SIGKILL);
-  if (task?.status === "paused") await parts.containerd.tasks.resume({ containerId: record.id });
+  if (task?.status === "paused") await thaw(parts, record.id);
 }
 
 /** Freezes a running container's processes. */

@@ -1,6 +1,7 @@
 /** A container's task at containerd: made, started, looked at, deleted. */
 import { mkdir, open, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import type { Any } from "@bufbuild/protobuf/wkt";
 import { ContainerdError, isAlreadyExists, isNotFound, type Mount } from "../containerd/index.ts";
 import type { Parts } from "./parts.ts";
 import type { Applied, Record } from "./record.ts";
@@ -15,14 +16,28 @@ export function logFile(logDir: string, applied: Pick<Applied, "namespace" | "na
   return join(logDir, applied.namespace, applied.name, "output.log");
 }
 
-/** Makes the task of a container that has a record: the runtime sets everything up and waits. */
-export async function createTask(parts: Parts, record: Record, rootfs: readonly Mount[], undo: Undo): Promise<void> {
+/**
+ * Makes the task of a container that has a record: the runtime sets everything up and waits.
+ * @param options of the runtime, instead of the record's
+ */
+export async function createTask(
+  parts: Parts,
+  record: Record,
+  rootfs: readonly Mount[],
+  undo: Undo,
+  options?: Any,
+): Promise<void> {
   const output = logFile(parts.logDir, record.applied);
   await makeLogFile(output, undo);
   // Also on a failure: a client whose call was cut off can't know whether the task was made.
   undo.defer(() => deleteTask(parts, record.id));
   const stdio = await prepareStdio(parts, record, output, undo);
-  await parts.containerd.tasks.create({ containerId: record.id, rootfs: [...rootfs], ...stdio });
+  await parts.containerd.tasks.create({
+    containerId: record.id,
+    rootfs: [...rootfs],
+    ...stdio,
+    ...(options === undefined ? {} : { options }),
+  });
 }
 
 /** The shim appends to what is there; a file that is not, it does not make. */
@@ -49,6 +64,15 @@ export async function signalTask(parts: Parts, id: string, signal: number): Prom
     await parts.containerd.tasks.kill({ containerId: id, signal, all: false });
   } catch (error) {
     if (!isNotFound(error)) throw error;
+  }
+}
+
+/** Thaws a task that was seen paused; one that isn't any more (the runtime thaws what it kills) is as good. */
+export async function thaw(parts: Parts, id: string): Promise<void> {
+  try {
+    await parts.containerd.tasks.resume({ containerId: id });
+  } catch (error) {
+    if ((await parts.containerd.task(id))?.status === "paused") throw error;
   }
 }
 

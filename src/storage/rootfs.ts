@@ -9,6 +9,7 @@ import type { LayerAnswer } from "./layers.ts";
 import { linkMtab } from "./mtab.ts";
 import { clearMounted, layersOf, withMounted } from "./snapshot-mounts.ts";
 import type { SnapshotMount } from "./snapshot-mounts.ts";
+import { restoreLayer, saveLayer } from "./writable-layer.ts";
 
 export type RootFilesystemOptions = {
   containerd: Pick<Containerd, "snapshots" | "snapshotter">;
@@ -85,6 +86,16 @@ export class RootFilesystem {
     if (!answers.includes("unsure"))
       return answers.map((answer) => (typeof answer === "object" ? answer.content : undefined));
     return withMounted(this.#mountDir, mounts, (root) => Promise.all(paths.map((path) => readBelow(root, path))));
+  }
+
+  /** Copies what was written to a snapshot, deletions included, to a directory that does not exist. See {@link saveLayer}. */
+  async saveLayer(mounts: readonly SnapshotMount[], to: string): Promise<void> {
+    await saveLayer(this.#mountDir, mounts, to);
+  }
+
+  /** Puts what {@link RootFilesystem.saveLayer} copied in the place of what was written to a snapshot of the same parent. */
+  async restoreLayer(from: string, mounts: readonly SnapshotMount[]): Promise<void> {
+    await restoreLayer(this.#mountDir, from, mounts);
   }
 
   /** Removes mounts that an agent which was killed left behind. */

@@ -79,6 +79,7 @@ function relativeTo(paths: readonly string[]): { directory: string; names: strin
   return { directory: directory || "/", names: paths.map((path) => path.slice(directory.length + 1)) };
 }
 
-function option(snapshot: SnapshotMount, name: string): string | undefined {
+/** The value of a mount option `name=value`. */
+export function option(snapshot: SnapshotMount, name: string): string | undefined {
   return snapshot.options.find((each) => each.startsWith(`${name}=`))?.slice(name.length + 1);
 }
