@@ -3,13 +3,13 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Cluster } from "../../hack/cluster/cluster.ts";
-
-/** Where the test files find the cluster. */
-export const CLUSTER_DIR = "BERTH_TEST_CLUSTER";
+import { CLUSTER_DIR } from "./cluster-dir.ts";
+import { setGuardian } from "./guardian.ts";
 
 export default async function setup(): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), "berth-test-"));
   process.env[CLUSTER_DIR] = dir;
+  setGuardian(dir);
   const cluster = new Cluster({ dir, nodes: 0 });
   try {
     await cluster.up();

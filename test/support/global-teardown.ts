@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Cluster } from "../../hack/cluster/cluster.ts";
 import { LocalNode } from "../../hack/cluster/local-node.ts";
 import { Docker } from "./docker.ts";
-import { CLUSTER_DIR } from "./global-setup.ts";
+import { CLUSTER_DIR } from "./cluster-dir.ts";
 
 export default async function teardown(): Promise<void> {
   const dir = process.env[CLUSTER_DIR];

@@ -12,7 +12,7 @@ import { LocalNode, type LocalNodeOptions } from "../../hack/cluster/local-node.
 import type { ContainerdVersion } from "../../hack/cluster/tools.ts";
 import type { Container, ContainerSpec } from "../../src/api/index.ts";
 import { containerPath, KubeApi, keyOf, ListWatch } from "../../src/kube/index.ts";
-import { CLUSTER_DIR } from "./global-setup.ts";
+import { CLUSTER_DIR } from "./cluster-dir.ts";
 
 /** Given by the jest project. */
 declare const globalThis: { CONTAINERD?: ContainerdVersion };
