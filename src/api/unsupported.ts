@@ -12,9 +12,7 @@ type Row = {
 };
 
 /** One row for each thing to come; what is brought is taken out. */
-const NOT_YET: readonly Row[] = [
-  { path: "volumes[].emptyDir.sizeLimit", when: ({ medium }) => medium !== "Memory" },
-];
+const NOT_YET: readonly Row[] = [{ path: "volumes[].emptyDir.sizeLimit", when: ({ medium }) => medium !== "Memory" }];
 
 /** Every field of the spec that asks for something this version does not do yet, so that nothing is silently ignored. */
 export function unsupported(spec: ContainerSpec): FieldError[] {

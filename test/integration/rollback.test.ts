@@ -9,6 +9,7 @@ import { containerPath } from "../../src/kube/index.ts";
 import { run } from "../../src/node/index.ts";
 import {
   COMMAND_NOT_FOUND,
+  everything,
   expectFailedStart,
   type ExpectedFailure,
   expectVerdict,
@@ -39,21 +40,9 @@ beforeAll(async () => {
   await node.agentReady();
 });
 
-/** A Container that acquires all there is to acquire: address, port, tmpfs, directory, snapshot. */
-const everything = (more: Partial<ContainerSpec> = {}): Partial<ContainerSpec> => ({
-  image: test().image("files"),
-  network: { mode: "Bridge" },
-  ports: [{ containerPort: 80, hostPort: 20_000 + test().node.index }],
-  volumes: [
-    { name: "memory", emptyDir: { medium: "Memory" } },
-    { name: "disk", emptyDir: {} },
-  ],
-  volumeMounts: [
-    { name: "memory", mountPath: "/memory" },
-    { name: "disk", mountPath: "/disk" },
-  ],
-  ...more,
-});
+/** With the image that a step may fail with. */
+const wish = (more: Partial<ContainerSpec> = {}): Partial<ContainerSpec> =>
+  everything(test(), { image: test().image("files"), ...more });
 
 describe("the step that fails", () => {
   it.each<[string, Partial<ContainerSpec>, ExpectedFailure]>([
@@ -76,12 +65,12 @@ describe("the step that fails", () => {
     ["the task's creation", { command: ["no-such-command"] }, { ...COMMAND_NOT_FOUND, says: ["no-such-command"] }],
     ["the shim's start", { runtime: "shimless" }, { ...RUNTIME_ERROR, says: ["no-such-shim"] }],
   ])("takes everything back with it: %s", async (_, wrong, expected) => {
-    await test().delete(await expectFailedStart(test(), everything(wrong), expected));
+    await test().delete(await expectFailedStart(test(), wish(wrong), expected));
   });
 
   it("is the runtime's: tried again, and started when the runtime is there", async () => {
     const says = [inNode("bin/runc"), "check the OCI runtime on the node"];
-    const spec = everything({ runtime: "later" });
+    const spec = wish({ runtime: "later" });
     const failed = await expectFailedStart(test(), spec, { ...RUNTIME_ERROR, says });
     await symlink(join(findTools().runcDir, "runc"), inNode("bin/runc"));
     const { status } = await test().untilState(failed, "Running");
@@ -104,7 +93,7 @@ describe("a node without CNI plugins", () => {
 
   it("runs what needs none, and the rest once they are installed", async () => {
     const says = ["CNI plugin", "is in none of", inNode("cni-plugins"), "--cni-bin-dir"];
-    const failed = await expectFailedStart(test(), everything(), { ...NETWORK_SETUP_FAILED, says });
+    const failed = await expectFailedStart(test(), wish(), { ...NETWORK_SETUP_FAILED, says });
     const without = await test().create({ network: { mode: "None" } });
     await test().untilState(without, "Running");
     await test().delete(without);
@@ -197,7 +186,7 @@ describe("a start whose runtime is slow, and that is called off meanwhile", () =
     await mkdir(inNode("host"));
     const before = await test().audit();
     const created = await test().create({
-      ...everything({ runtime: "slow", command: ["touch", "/host/ran"] }),
+      ...wish({ runtime: "slow", command: ["touch", "/host/ran"] }),
       volumes: [{ name: "host", hostPath: { path: inNode("host") } }],
       volumeMounts: [{ name: "host", mountPath: "/host" }],
     });

@@ -34,6 +34,32 @@ export const NETWORK_SETUP_FAILED = { exitCode: 128, reason: "NetworkSetupFailed
 /** The node's OCI runtime does not work. */
 export const RUNTIME_ERROR = { exitCode: 128, reason: "RuntimeError", state: "Pending" } as const;
 
+/** Volumes of all kinds that are a container's alone. */
+export const OWN_VOLUMES = {
+  volumes: [
+    { name: "memory", emptyDir: { medium: "Memory" } },
+    { name: "disk", emptyDir: {} },
+  ],
+  volumeMounts: [
+    { name: "memory", mountPath: "/memory" },
+    { name: "disk", mountPath: "/disk" },
+    { name: "disk", mountPath: "/part", subPath: "part" },
+  ],
+} satisfies Partial<ContainerSpec>;
+
+/** What makes a start acquire all there is to acquire: address, port, volumes, terminal, input, a cgroup's parent. */
+export function everything({ node }: TestNode, more: Partial<ContainerSpec> = {}): Partial<ContainerSpec> {
+  return {
+    network: { mode: "Bridge" },
+    ports: [{ containerPort: 80, hostPort: 20_000 + node.index }],
+    ...OWN_VOLUMES,
+    tty: true,
+    stdin: true,
+    cgroupParent: "group",
+    ...more,
+  };
+}
+
 /** Creates a Container whose start fails, checks all it says, and that nothing of the attempt is left on the node. */
 export async function expectFailedStart(
   test: TestNode,

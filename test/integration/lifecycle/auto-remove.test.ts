@@ -8,6 +8,7 @@ import { containerPath, ListWatch } from "../../../src/kube/index.ts";
 import { endBy, pidOf } from "../../support/away.ts";
 import { countOf, untilEvents } from "../../support/events.ts";
 import { Proxy } from "../../support/proxy.ts";
+import { OWN_VOLUMES } from "../../support/failed-start.ts";
 import { conditionsOf } from "../../support/restart.ts";
 import { useNode } from "../../support/test-node.ts";
 
@@ -85,14 +86,7 @@ describe("autoRemove", () => {
       user: "root",
       args: [],
       network: { mode: "Bridge" },
-      volumes: [
-        { name: "memory", emptyDir: { medium: "Memory" } },
-        { name: "disk", emptyDir: {} },
-      ],
-      volumeMounts: [
-        { name: "memory", mountPath: "/memory" },
-        { name: "disk", mountPath: "/disk" },
-      ],
+      ...OWN_VOLUMES,
       ...spec,
     });
     const last = lastWord(await told(created));

@@ -4,11 +4,12 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "@jest/globals";
 import { findTools } from "../../../hack/cluster/tools.ts";
-import { type ContainerSpec, RESTARTED_AT } from "../../../src/api/index.ts";
+import { RESTARTED_AT } from "../../../src/api/index.ts";
 import { mount, unmount } from "../../../src/node/index.ts";
 import { pluginsWith } from "../../support/cni.ts";
 import { ContainerdProxy, FAULT } from "../../support/containerd-proxy.ts";
 import {
+  everything,
   expectFailedStart,
   type ExpectedFailure,
   expectVerdict,
@@ -66,21 +67,6 @@ afterEach(async () => {
   await test().deleteAll();
 });
 
-/** A Container that acquires all there is to acquire: address, port, tmpfs, directory, snapshot. */
-const everything = (more: Partial<ContainerSpec> = {}): Partial<ContainerSpec> => ({
-  network: { mode: "Bridge" },
-  ports: [{ containerPort: 80, hostPort: 21_000 + test().node.index }],
-  volumes: [
-    { name: "memory", emptyDir: { medium: "Memory" } },
-    { name: "disk", emptyDir: {} },
-  ],
-  volumeMounts: [
-    { name: "memory", mountPath: "/memory" },
-    { name: "disk", mountPath: "/disk" },
-  ],
-  ...more,
-});
-
 const BROKEN: ExpectedFailure = { ...RUNTIME_ERROR, says: [FAULT] };
 
 describe("a first start", () => {
@@ -97,7 +83,7 @@ describe("a first start", () => {
     "that fails at %s, %s it is done, gives everything back",
     async (method, when) => {
       proxy.break({ method, when });
-      const failed = await expectFailedStart(test(), everything(), BROKEN);
+      const failed = await expectFailedStart(test(), everything(test()), BROKEN);
       expect(proxy.heal()).toBeGreaterThan(0);
       await test().delete(failed);
     },
@@ -108,7 +94,7 @@ describe("a first start", () => {
     async (undo) => {
       const before = await test().audit();
       proxy.break({ method: "Tasks/Start", when: "before" }, { method: undo, when: "before" });
-      const failed = await untilJudged(test(), await test().create(everything()));
+      const failed = await untilJudged(test(), await test().create(everything(test())));
       expectVerdict(failed, BROKEN);
       proxy.heal();
       const running = await test().untilState(failed, "Running");
@@ -123,7 +109,7 @@ describe("a first start", () => {
     async (when) => {
       const before = await test().audit();
       proxy.break({ method: "Containers/Update", when, times: 1 });
-      const created = await test().create(everything());
+      const created = await test().create(everything(test()));
       const running = await test().untilState(created, "Running");
       expect(running.status).toMatchObject({ restartCount: 0 });
       expect(proxy.heal()).toBe(1);
@@ -146,7 +132,7 @@ describe("a start again", () => {
     "that fails at %s, %s it is done, keeps what the container has, and is tried again",
     async (method, when) => {
       const before = await test().audit();
-      const created = await test().create(everything());
+      const created = await test().create(everything(test()));
       const first = await test().untilState(created, "Running");
       const had = await kept();
       proxy.break({ method, when });
@@ -166,12 +152,15 @@ describe("a start again", () => {
 
 describe("a runtime", () => {
   it("that takes its shim with it leaves nothing", async () => {
-    const failed = await expectFailedStart(test(), everything({ runtime: "shimless" }), { ...RUNTIME_ERROR, says: [] });
+    const failed = await expectFailedStart(test(), everything(test(), { runtime: "shimless" }), {
+      ...RUNTIME_ERROR,
+      says: [],
+    });
     await test().delete(failed);
   });
 
   it("that makes the container and can't start it leaves nothing", async () => {
-    const spec = everything({ runtime: "startless" });
+    const spec = everything(test(), { runtime: "startless" });
     await test().delete(await expectFailedStart(test(), spec, { ...RUNTIME_ERROR, says: ["it will not start"] }));
   });
 });
@@ -183,7 +172,7 @@ describe("the network", () => {
     const broken = `[ "$CNI_COMMAND" = ADD ] || exit 0
 cat >/dev/null; echo '{"cniVersion":"1.0.0","code":100,"msg":"no port for you"}'; exit 1`;
     await restartAgent({ "cni-bin-dir": await pluginsWith(test().node, { portmap: `#!/bin/sh\n${broken}\n` }) });
-    const failed = await expectFailedStart(test(), everything(), {
+    const failed = await expectFailedStart(test(), everything(test()), {
       ...NETWORK_SETUP_FAILED,
       says: ["no port for you"],
     });
@@ -211,7 +200,7 @@ describe("a full disk", () => {
     await writeFile(join(dir, "two"), "");
     try {
       await restartAgent({ [flag]: full });
-      const failed = await expectFailedStart(test(), everything(), expected);
+      const failed = await expectFailedStart(test(), everything(test()), expected);
       await test().delete(failed);
     } finally {
       await test().node.stopAgent();
