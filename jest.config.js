@@ -21,7 +21,8 @@ const integration = (containerd, files) => ({
 });
 
 export default {
-  maxWorkers: 2,
+  // One more than the cores: much of an integration test is waiting.
+  maxWorkers: 3,
   reporters: ["default", "<rootDir>/test/support/summary-reporter.js"],
   testTimeout: 60_000,
   projects: [

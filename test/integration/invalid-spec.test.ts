@@ -66,14 +66,9 @@ describe("a rule over several fields", () => {
 });
 
 describe("what this version does not do yet", () => {
-  it.each<[string, Partial<ContainerSpec>]>([
-    ["spec.restoreFrom: restoreFrom", { restoreFrom: "c" }],
-    [
-      "spec.volumes[0].emptyDir.sizeLimit: volumes.emptyDir.sizeLimit on disk",
-      { volumes: [{ name: "v", emptyDir: { sizeLimit: "1Mi" } }] },
-    ],
-  ])("%s", async (what, spec) => {
-    const container = await test().create(spec);
+  it("is refused: a limit of an emptyDir on disk", async () => {
+    const what = "spec.volumes[0].emptyDir.sizeLimit: volumes.emptyDir.sizeLimit on disk";
+    const container = await test().create({ volumes: [{ name: "v", emptyDir: { sizeLimit: "1Mi" } }] });
     const { status } = await test().untilState(container, "Exited");
     expect(status).toMatchObject({ reason: "InvalidSpec", exitCode: 128, message: `${what} is not supported yet` });
     await test().delete(container);

@@ -67,6 +67,19 @@ describe("a checkpoint", () => {
     await deleteCheckpoint(test(), asked);
   });
 
+  it("of a container with a terminal has failed, says why, and leaves the container as it was", async () => {
+    const container = await running({ tty: true });
+    const failed = await untilCheckpoint(
+      test(),
+      await askCheckpoint(test(), container.metadata.name),
+      (now) => now?.status?.state === "Failed",
+    );
+    expect(failed?.status).toMatchObject({ reason: "Unsupported", message: expect.stringContaining("tty") });
+    expect(test().get(container)?.status).toMatchObject({ state: "Running", pid: pidOf(container) });
+    await test().delete(container);
+    if (failed !== undefined) await deleteCheckpoint(test(), failed);
+  });
+
   it("of a paused container leaves it paused; what is restored from it runs", async () => {
     const container = await running();
     const paused = await test().untilCondition(
