@@ -92,9 +92,16 @@ export class Registry {
     const top = image.manifests.at(-1);
     for (const manifest of image.manifests) {
       for (const reference of manifest === top ? image.tags : [manifest.digest]) {
-        await this.#call("PUT", `${repository}/manifests/${reference}`, manifest);
+        await this.#pushManifest(`${repository}/manifests/${reference}`, manifest);
       }
     }
+  }
+
+  /** Not over one that is the same: whoever reads it at this moment would find half of it. */
+  async #pushManifest(path: string, manifest: Blob): Promise<void> {
+    const { status, headers } = await this.#request(this.host, "HEAD", path, undefined, manifest.mediaType);
+    if (status === 200 && headers["docker-content-digest"] === manifest.digest) return;
+    await this.#call("PUT", path, manifest);
   }
 
   async #pushBlob(repository: string, blob: Blob): Promise<void> {
@@ -142,8 +149,17 @@ export class Registry {
     return answer;
   }
 
-  #request(host: string, method: string, path: string, body?: Pick<Blob, "mediaType" | "bytes">): Promise<Answer> {
-    const headers = body === undefined ? {} : { "content-type": body.mediaType, "content-length": body.bytes.length };
+  #request(
+    host: string,
+    method: string,
+    path: string,
+    body?: Pick<Blob, "mediaType" | "bytes">,
+    accept?: string,
+  ): Promise<Answer> {
+    const headers = {
+      ...(body === undefined ? {} : { "content-type": body.mediaType, "content-length": body.bytes.length }),
+      ...(accept === undefined ? {} : { accept }),
+    };
     const ca = readFileSync(this.caFile);
     return new Promise((resolve, reject) => {
       const call = request(`https://${host}${path}`, { method, headers, ca }, (response) => {

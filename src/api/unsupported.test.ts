@@ -50,10 +50,10 @@ describe("unsupported", () => {
   });
 
   it("names all at once", () => {
-    const volumes = [{ name: "v", emptyDir: { sizeLimit: "1Mi" } }];
-    expect(unsupported({ ...SPEC, restoreFrom: "c", volumes }).map(({ field }) => field)).toEqual([
-      "spec.restoreFrom",
+    const volumes = ["v", "w"].map((name) => ({ name, emptyDir: { sizeLimit: "1Mi" } }));
+    expect(unsupported({ ...SPEC, volumes }).map(({ field }) => field)).toEqual([
       "spec.volumes[0].emptyDir.sizeLimit",
+      "spec.volumes[1].emptyDir.sizeLimit",
     ]);
   });
 });

@@ -29,7 +29,11 @@ describe("a spec that asks for what can't be", () => {
       ["spec.securityContext.capabilities.add[0]", "TIME_TRAVEL"],
     ],
     ["a runtime that the node does not have", { runtime: "kata" }, ["spec.runtime", '"kata"', "runc"]],
-    ["what this version does not do yet", { restoreFrom: "c" }, ["spec.restoreFrom", "is not supported yet"]],
+    [
+      "what this version does not do yet",
+      { volumes: [{ name: "v", emptyDir: { sizeLimit: "1Mi" } }] },
+      ["spec.volumes[0].emptyDir.sizeLimit", "is not supported yet"],
+    ],
   ])("ends with 128: %s", async (_, spec, says) => {
     await test().delete(await expectFailedStart(test(), spec, { ...INVALID_SPEC, says }));
   });
