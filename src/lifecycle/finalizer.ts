@@ -1,6 +1,7 @@
 /** The finalizer that keeps a deleted object until its container is gone. */
 import { FINALIZER, type ObjectMeta } from "../api/index.ts";
 import { ApiError, containerPath, isConflict, isNotFound, keyOf, type KubeApi } from "../kube/index.ts";
+import { WRITE_TIMEOUT_MS } from "./status-writer.ts";
 
 /** An object of any kind of ours, and the cache that its writes go through. */
 type Owned = { metadata: ObjectMeta };
@@ -59,7 +60,8 @@ async function patchFinalizers<T extends Owned>(
   const { uid, resourceVersion } = object.metadata;
   const metadata = { uid, resourceVersion, finalizers };
   try {
-    await cache.write(keyOf(object), () => api.mergePatch<T>(path, { metadata }));
+    // One whose answer got lost may have been carried out: the next object of this name must not wait long for that.
+    await cache.write(keyOf(object), () => api.mergePatch<T>(path, { metadata }, { timeoutMs: WRITE_TIMEOUT_MS }));
     return true;
   } catch (error) {
     const refused = error instanceof ApiError && error.code === UNPROCESSABLE;

@@ -7,7 +7,7 @@ import { withoutRuntime } from "./status.ts";
 import { endedForGood, verdictOf } from "./told.ts";
 
 /** Until then a server that does not answer holds up its container, whose next restart may be due. It is tried again. */
-const WRITE_TIMEOUT_MS = 5000;
+export const WRITE_TIMEOUT_MS = 5000;
 
 /** Writes the status of this node's Containers. */
 export class StatusWriter {
