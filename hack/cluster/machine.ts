@@ -21,7 +21,16 @@ const IP6_FORWARD = "/proc/sys/net/ipv6/conf/all/forwarding";
 const SHARED_DIRS = ["/run/containerd/s", "/run/containerd/runc", "/run/containerd", "/run/runc", "/opt/containerd"];
 
 /** `ip6Forward` is absent on a machine without IPv6. */
-type Before = { ipForward: string; ip6Forward?: string; tables: Record<Family, Table[]>; dirs: string[] };
+/** Where shims listen. One that was killed leaves its socket behind, and nobody else takes that away. */
+const SHIM_SOCKETS = "/run/containerd/s";
+
+type Before = {
+  sockets: string[];
+  ipForward: string;
+  ip6Forward?: string;
+  tables: Record<Family, Table[]>;
+  dirs: string[];
+};
 
 /** To be called before a node changes anything of the machine. */
 export async function joinMachine(nodeDir: string): Promise<void> {
@@ -33,6 +42,7 @@ export async function joinMachine(nodeDir: string): Promise<void> {
         ipForward: readFileSync(IP_FORWARD, "utf8"),
         ...(ip6Forward === undefined ? {} : { ip6Forward }),
         tables: { ip: await readTables("ip"), ip6: await readTables("ip6") },
+        sockets: entriesOf(SHIM_SOCKETS),
         dirs: SHARED_DIRS.filter((dir) => existsSync(dir)),
       };
       writeFileSync(BEFORE, JSON.stringify(before));
@@ -53,6 +63,7 @@ export async function leaveMachine(nodeDir: string): Promise<void> {
     for (const family of FAMILIES) await removeEmptyChains(family, before.tables[family]);
     putBack(IP_FORWARD, before.ipForward);
     if (before.ip6Forward !== undefined) putBack(IP6_FORWARD, before.ip6Forward);
+    removeDeadSockets(before.sockets);
     for (const dir of SHARED_DIRS) if (!before.dirs.includes(dir)) removeIfEmpty(dir);
     rmSync(DIR, { recursive: true });
   });
@@ -62,6 +73,18 @@ export async function leaveMachine(nodeDir: string): Promise<void> {
 // Not written where it is as it was: a write of IPv6's resets it for every interface.
 function putBack(path: string, value: string): void {
   if (readText(path) !== value) writeFileSync(path, value);
+}
+
+function removeDeadSockets(before: readonly string[]): void {
+  const listening = readText("/proc/net/unix") ?? "";
+  for (const name of entriesOf(SHIM_SOCKETS)) {
+    const path = join(SHIM_SOCKETS, name);
+    if (!before.includes(name) && !listening.includes(path)) rmSync(path, { force: true });
+  }
+}
+
+function entriesOf(dir: string): string[] {
+  return existsSync(dir) ? readdirSync(dir) : [];
 }
 
 function removeIfEmpty(dir: string): void {
