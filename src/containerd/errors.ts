@@ -67,12 +67,6 @@ function has(code: number): (error: unknown) => error is ContainerdError {
 export const isNotFound = has(status.NOT_FOUND);
 /** Something of this id is there already. */
 export const isAlreadyExists = has(status.ALREADY_EXISTS);
-/** The state forbids it: deleting a running task, starting a started one. */
-export const isFailedPrecondition = has(status.FAILED_PRECONDITION);
-/** containerd refused an argument: a bad id, a label too long. */
-export const isInvalidArgument = has(status.INVALID_ARGUMENT);
-/** The service or method is not in this containerd. */
-export const isUnimplemented = has(status.UNIMPLEMENTED);
 /** containerd is away: no socket, no listener, or the connection broke during the call, which may or may not have been carried out. */
 export const isUnavailable = has(status.UNAVAILABLE);
 /** No answer within the deadline; the call may or may not have been carried out. */

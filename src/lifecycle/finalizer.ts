@@ -11,7 +11,7 @@ type Cache<T> = { write(key: string, request: () => Promise<T>): Promise<T> };
 const UNPROCESSABLE = 422;
 
 /** Whether an object is kept by the finalizer. */
-export function hasFinalizer({ metadata }: Owned): boolean {
+function hasFinalizer({ metadata }: Owned): boolean {
   return metadata.finalizers?.includes(FINALIZER) === true;
 }
 

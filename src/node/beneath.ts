@@ -2,9 +2,9 @@
 // walk goes from open directory to open directory, each name opened below the last one without following a symlink: what
 // is swapped meanwhile changes where the walk comes to, but never leads it out.
 import { constants } from "node:fs";
-import { chmod, type FileHandle, mkdir, open, readlink } from "node:fs/promises";
+import { chmod, type FileHandle, open, readlink } from "node:fs/promises";
 import { errorCode } from "./errno.ts";
-import { components } from "./paths.ts";
+import { components, makeDirectory } from "./paths.ts";
 
 // open(2): a handle of the place alone, be it a file, a device or a symlink; nothing is read, and nothing is set off.
 const O_PATH = 0o10000000;
@@ -126,22 +126,12 @@ class Walk {
     } catch (error) {
       if (errorCode(error) !== "ENOENT") throw error;
     }
-    const made = await makeDirectory(path);
+    const made = await makeDirectory(path, 0o700);
     const handle = await open(path, O_PATH | O_NOFOLLOW | (made ? O_DIRECTORY : 0));
     if (!made) return handle;
     const { mode } = (await this.#places[0]?.handle.stat()) ?? { mode: 0o755 };
     // Through the handle, for the name may be another one's by now.
     await chmod(pathOf(handle), mode & 0o7777);
     return handle;
-  }
-}
-
-async function makeDirectory(path: string): Promise<boolean> {
-  try {
-    await mkdir(path, 0o700);
-    return true;
-  } catch (error) {
-    if (errorCode(error) === "EEXIST") return false;
-    throw error;
   }
 }

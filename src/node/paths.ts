@@ -55,9 +55,10 @@ export async function makeDirectories(path: string): Promise<boolean> {
   }
 }
 
-async function makeDirectory(path: string): Promise<boolean> {
+/** Makes one directory; false when something of this name is there. */
+export async function makeDirectory(path: string, mode = 0o755): Promise<boolean> {
   try {
-    await mkdir(path, 0o755);
+    await mkdir(path, mode);
     return true;
   } catch (error) {
     if (errorCode(error) === "EEXIST") return false;
