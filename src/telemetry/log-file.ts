@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 import { open, readdir, rename, unlink, type FileHandle } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname } from "node:path";
 
 const CHUNK = 1 << 20;
 /** What may still be missing from the copy when the writer is made to wait for nothing: copied without yielding. */
@@ -91,14 +91,17 @@ function truncateNow(path: string): void {
 
 /** Makes room for a new `.1`, and removes what is too many, also from before `maxFiles` was lowered. */
 async function shift(path: string, maxFiles: number): Promise<void> {
+  for (const number of await rotatedNumbers(path)) {
+    if (number >= maxFiles - 1) await unlink(`${path}.${number}`);
+    else await rename(`${path}.${number}`, `${path}.${number + 1}`);
+  }
+}
+
+/** The numbers that rotations have given to files of a log, the oldest file's first; one that was cut off leaves gaps. */
+export async function rotatedNumbers(path: string): Promise<number[]> {
   const prefix = `${basename(path)}.`;
-  const numbers = (await readdir(dirname(path)))
+  return (await readdir(dirname(path)))
     .filter((name) => name.startsWith(prefix) && /^[1-9]\d*$/.test(name.slice(prefix.length)))
     .map((name) => Number(name.slice(prefix.length)))
     .sort((a, b) => b - a);
-  for (const number of numbers) {
-    const file = join(dirname(path), `${prefix}${number}`);
-    if (number >= maxFiles - 1) await unlink(file);
-    else await rename(file, join(dirname(path), `${prefix}${number + 1}`));
-  }
 }

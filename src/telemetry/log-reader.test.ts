@@ -1,5 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { appendFileSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  copyFileSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { rotate } from "./log-file.ts";
@@ -128,6 +137,23 @@ describe("readLog", () => {
     }
     rmSync(dir, { recursive: true });
     expect(await ended).toBe(written);
+  });
+
+  it("repeats nothing while a rotation is under way, nor after one that was cut off", async () => {
+    writeFileSync(`${path}.1`, "one\n");
+    writeFileSync(path, "two\n");
+    const { until, ended } = follow();
+    await until("two\n");
+    // What a rotation does first; the follower sees it so, for it reads what comes then.
+    renameSync(`${path}.1`, `${path}.2`);
+    appendFileSync(path, "three\n");
+    await until("three\n");
+    copyFileSync(path, `${path}.1`);
+    truncateSync(path);
+    appendFileSync(path, "four\n");
+    await until("four\n");
+    rmSync(dir, { recursive: true });
+    expect(await ended).toBe("one\ntwo\nthree\nfour\n");
   });
 
   it("begins anew in a file that was truncated, also when it has grown since", async () => {

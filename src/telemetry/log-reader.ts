@@ -3,7 +3,9 @@ import { watch } from "node:fs";
 import { open, type FileHandle, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import { orMissing } from "../node/index.ts";
+import { rotatedNumbers } from "./log-file.ts";
 
 /** What to read of a log. */
 export interface ReadLogOptions {
@@ -144,7 +146,7 @@ async function* followFrom(
       return;
     }
     // A rotation that has come since may have truncated the file before it was read; it has all in its copy.
-    if ((await keyOf(`${path}.1`)) !== progress.last) continue;
+    if ((await newestRotated(path)) !== progress.last) continue;
     if (!buffer.subarray(0, Math.min(bytesRead, recent.length)).equals(recent)) {
       // Rotation that keeps a single file just truncates it.
       Object.assign(progress, BEGIN);
@@ -163,7 +165,7 @@ async function* followFrom(
 /** What rotations have moved on before it could be read. */
 async function* readRotated(path: string, progress: Progress): AsyncGenerator<Buffer, void, undefined> {
   const { last, position, recent } = progress;
-  if ((await keyOf(`${path}.1`)) === last) return;
+  if ((await newestRotated(path)) === last) return;
   // The log's end is seen by its current file.
   const files = (await orMissing(openFiles(path))) ?? [];
   try {
@@ -192,15 +194,14 @@ async function isAt(handle: FileHandle, position: number, bytes: Buffer): Promis
 async function openFiles(path: string): Promise<LogFile[]> {
   for (;;) {
     await rotationDone(path);
-    const newest = await keyOf(`${path}.1`);
+    const before = await newestTwo(path);
     const files = [await openFile(path)];
-    for (let i = 1; ; i++) {
-      const file = await openFile(`${path}.${i}`).catch(() => undefined);
-      if (file === undefined) break;
-      files.unshift(file);
+    for (const number of await rotatedNumbers(path)) {
+      const file = await openFile(`${path}.${number}`).catch(() => undefined);
+      if (file !== undefined) files.splice(-1, 0, file);
     }
     // Else a rotation has come between them.
-    if (newest === (await keyOf(`${path}.1`))) return files;
+    if (isDeepStrictEqual(before, await newestTwo(path))) return files;
     for (const { handle } of files) await handle.close();
   }
 }
@@ -220,6 +221,16 @@ async function openFile(path: string): Promise<LogFile> {
   const handle = await open(path, "r");
   const { ino, birthtimeMs, mtimeMs } = await handle.stat();
   return { handle, key: `${ino}:${birthtimeMs}`, mtimeMs };
+}
+
+/** A rotation under way, or one that was cut off, has moved `.1` to `.2` and has no new `.1` yet. */
+async function newestRotated(path: string): Promise<string | undefined> {
+  const [first, second] = await newestTwo(path);
+  return first ?? second;
+}
+
+function newestTwo(path: string): Promise<(string | undefined)[]> {
+  return Promise.all([keyOf(`${path}.1`), keyOf(`${path}.2`)]);
 }
 
 async function keyOf(path: string): Promise<string | undefined> {
