@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { readFromLayers } from "./layers.ts";
 
-// Whiteouts are device files, which only root can make: test/integration/storage.test.ts has them, on a real overlay.
+// Whiteouts are device files, which only root can make: test/integration/storage has them, on a real overlay.
 describe("readFromLayers", () => {
   let root = "";
   let layers: string[] = [];

@@ -1,10 +1,10 @@
 // A containerd that is too old ends the agent, which says what it found and what it needs.
 import { join } from "node:path";
 import { expect, it } from "@jest/globals";
-import { Cluster } from "../../hack/cluster/cluster.ts";
-import { AGENT_SOURCE, LocalNode } from "../../hack/cluster/local-node.ts";
-import { CommandError, run } from "../../src/node/index.ts";
-import { nodeIndex, sharedDir } from "../support/test-node.ts";
+import { Cluster } from "../../../hack/cluster/cluster.ts";
+import { AGENT_SOURCE, LocalNode } from "../../../hack/cluster/local-node.ts";
+import { CommandError, run } from "../../../src/node/index.ts";
+import { nodeIndex, sharedDir } from "../../support/test-node.ts";
 
 it("containerd 1.6 is refused, with the version found and the one needed", async () => {
   const dir = sharedDir();

@@ -1,7 +1,7 @@
 // Starts that fail because the spec, with this image and on this node, asks for what can't be: 128, for good, until the
 // wish changes.
 import { describe, expect, it } from "@jest/globals";
-import { type Container, type ContainerSpec, RESTARTED_AT } from "../../src/api/index.ts";
+import { type Container, type ContainerSpec, RESTARTED_AT } from "../../../src/api/index.ts";
 import {
   COMMAND_NOT_FOUND,
   expectFailedStart,
@@ -9,8 +9,8 @@ import {
   failedEvents,
   INVALID_SPEC,
   untilJudged,
-} from "../support/failed-start.ts";
-import { useNode } from "../support/test-node.ts";
+} from "../../support/failed-start.ts";
+import { useNode } from "../../support/test-node.ts";
 
 const test = useNode();
 

@@ -2,9 +2,9 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import type { ContainerSpec } from "../../src/api/index.ts";
-import { expectFailedStart, expectVerdict, NETWORK_SETUP_FAILED, untilJudged } from "../support/failed-start.ts";
-import { useNode } from "../support/test-node.ts";
+import type { ContainerSpec } from "../../../src/api/index.ts";
+import { expectFailedStart, expectVerdict, NETWORK_SETUP_FAILED, untilJudged } from "../../support/failed-start.ts";
+import { useNode } from "../../support/test-node.ts";
 
 describe("a hostPort", () => {
   const test = useNode();

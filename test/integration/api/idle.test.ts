@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, it, jest } from "@jest/globals";
 import { pino } from "pino";
-import type { ControlPlane } from "../../hack/cluster/control-plane.ts";
-import type { Container } from "../../src/api/index.ts";
-import { containerPath, KubeApi, ListWatch } from "../../src/kube/index.ts";
-import { endBy, pidOf, untilRestarted } from "../support/away.ts";
-import { Proxy } from "../support/proxy.ts";
-import { sharedDir, useNode } from "../support/test-node.ts";
+import type { ControlPlane } from "../../../hack/cluster/control-plane.ts";
+import type { Container } from "../../../src/api/index.ts";
+import { containerPath, KubeApi, ListWatch } from "../../../src/kube/index.ts";
+import { endBy, pidOf, untilRestarted } from "../../support/away.ts";
+import { Proxy } from "../../support/proxy.ts";
+import { sharedDir, useNode } from "../../support/test-node.ts";
 
 const test = useNode({ ownControlPlane: true });
 

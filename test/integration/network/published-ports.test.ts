@@ -4,8 +4,8 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "@jest/globals";
-import type { Container, ContainerSpec } from "../../src/api/index.ts";
-import { useNode } from "../support/test-node.ts";
+import type { Container, ContainerSpec } from "../../../src/api/index.ts";
+import { useNode } from "../../support/test-node.ts";
 
 const node = useNode();
 

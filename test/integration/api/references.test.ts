@@ -1,10 +1,10 @@
 // Secrets, ConfigMaps and fields in a container's environment: what is missing is waited for, by name.
 import { beforeAll, describe, expect, it } from "@jest/globals";
-import type { Container, ContainerSpec } from "../../src/api/index.ts";
-import { configMapPath } from "../../src/kube/index.ts";
-import { probe, valuesOf } from "../support/probe.ts";
-import { createObject, untilEvents } from "../support/pulling.ts";
-import { CONTAINERD, useNode } from "../support/test-node.ts";
+import type { Container, ContainerSpec } from "../../../src/api/index.ts";
+import { configMapPath } from "../../../src/kube/index.ts";
+import { probe, valuesOf } from "../../support/probe.ts";
+import { createObject, untilEvents } from "../../support/pulling.ts";
+import { CONTAINERD, useNode } from "../../support/test-node.ts";
 
 const test = useNode();
 

@@ -1,10 +1,10 @@
 // The commands on the node: what they need of containerd.
 import { beforeAll, describe, expect, it } from "@jest/globals";
-import type { Container } from "../../src/api/index.ts";
-import { run } from "../../src/node/index.ts";
-import { berth, BERTH, startBerth } from "../support/cli.ts";
-import { untilOutput } from "../support/probe.ts";
-import { useNode } from "../support/test-node.ts";
+import type { Container } from "../../../src/api/index.ts";
+import { run } from "../../../src/node/index.ts";
+import { berth, BERTH, startBerth } from "../../support/cli.ts";
+import { untilOutput } from "../../support/probe.ts";
+import { useNode } from "../../support/test-node.ts";
 
 const test = useNode();
 let container: Container;

@@ -1,9 +1,9 @@
 // What passes the oldest API server, which drops the CRD's rules, is refused by the agent: it names the field, what it
 // holds and what would be right, makes nothing, and leaves what runs as it is.
 import { describe, expect, it } from "@jest/globals";
-import type { Container, ContainerSpec } from "../../src/api/index.ts";
-import { expectFailedStart, INVALID_SPEC } from "../support/failed-start.ts";
-import { useNode } from "../support/test-node.ts";
+import type { Container, ContainerSpec } from "../../../src/api/index.ts";
+import { expectFailedStart, INVALID_SPEC } from "../../support/failed-start.ts";
+import { useNode } from "../../support/test-node.ts";
 
 const test = useNode();
 

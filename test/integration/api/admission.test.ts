@@ -1,9 +1,9 @@
 // What a wrong manifest meets first: the API server, by the CRD's schema. Here the oldest one supported, without CEL.
 import { describe, expect, it } from "@jest/globals";
-import type { ContainerSpec } from "../../src/api/index.ts";
-import { ApiError } from "../../src/kube/index.ts";
-import { CommandError } from "../../src/node/index.ts";
-import { useNode } from "../support/test-node.ts";
+import type { ContainerSpec } from "../../../src/api/index.ts";
+import { ApiError } from "../../../src/kube/index.ts";
+import { CommandError } from "../../../src/node/index.ts";
+import { useNode } from "../../support/test-node.ts";
 
 const test = useNode();
 

@@ -1,9 +1,9 @@
 // What the agent asks of the API server: each start tells its outcome once, and who has nothing to say is silent.
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import type { Container } from "../../src/api/index.ts";
-import { RequestLog } from "../support/request-log.ts";
-import { useNode } from "../support/test-node.ts";
+import type { Container } from "../../../src/api/index.ts";
+import { RequestLog } from "../../support/request-log.ts";
+import { useNode } from "../../support/test-node.ts";
 
 const test = useNode({ startAgent: false });
 

@@ -1,8 +1,8 @@
 // What a user types: the columns of kubectl get, and kubectl wait.
 import { describe, expect, it } from "@jest/globals";
-import type { ContainerSpec } from "../../src/api/index.ts";
-import { conditionsOf } from "../support/restart.ts";
-import { useNode } from "../support/test-node.ts";
+import type { ContainerSpec } from "../../../src/api/index.ts";
+import { conditionsOf } from "../../support/restart.ts";
+import { useNode } from "../../support/test-node.ts";
 
 const test = useNode();
 

@@ -2,11 +2,11 @@
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it, jest } from "@jest/globals";
 import { pino } from "pino";
-import { Cluster } from "../../hack/cluster/cluster.ts";
-import type { Container } from "../../src/api/index.ts";
-import { containerPath, KubeApi, ListWatch, type ListWatchTiming } from "../../src/kube/index.ts";
-import { Proxy } from "../support/proxy.ts";
-import { nodeIndex, sharedDir } from "../support/test-node.ts";
+import { Cluster } from "../../../hack/cluster/cluster.ts";
+import type { Container } from "../../../src/api/index.ts";
+import { containerPath, KubeApi, ListWatch, type ListWatchTiming } from "../../../src/kube/index.ts";
+import { Proxy } from "../../support/proxy.ts";
+import { nodeIndex, sharedDir } from "../../support/test-node.ts";
 
 const QUIET_MS = 7000;
 const nodeName = `quiet-${nodeIndex()}`;

@@ -5,9 +5,9 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { type ContainerSpec, RESTARTED_AT, type Volume } from "../../src/api/index.ts";
-import { expectFailedStart, MOUNT_MISMATCH, VOLUME_SETUP_FAILED } from "../support/failed-start.ts";
-import { useNode } from "../support/test-node.ts";
+import { type ContainerSpec, RESTARTED_AT, type Volume } from "../../../src/api/index.ts";
+import { expectFailedStart, MOUNT_MISMATCH, VOLUME_SETUP_FAILED } from "../../support/failed-start.ts";
+import { useNode } from "../../support/test-node.ts";
 
 const test = useNode();
 
