@@ -1,11 +1,14 @@
 import { afterEach, describe, expect, it } from "@jest/globals";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer, type Server } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { KubeConfig } from "@kubernetes/client-node";
 import { KubeApi } from "./api.ts";
 import { ApiError, ApiUnavailable, isNotFound, isUnavailable } from "./errors.ts";
-import { FakeServer, apiOn, json, listOf, object, status } from "./fake-server.test-support.ts";
+import { FakeServer, apiOn, json, line, listOf, object, status } from "./fake-server.test-support.ts";
 
 describe("KubeApi", () => {
   const closing: (() => Promise<unknown>)[] = [];
@@ -84,30 +87,103 @@ describe("KubeApi", () => {
     expect(list.items).toHaveLength(2);
   });
 
-  it("sends a request again that ran into the close of an idle connection, but no POST", async () => {
-    let answers = 0;
-    const server: Server = createServer((socket) => {
-      let first = true;
+  /** A server of bytes: `answer` says, for the nth request on its connection, what becomes of it. */
+  async function raw(
+    answer: (socket: Socket, nth: number) => void,
+  ): Promise<{ api: KubeApi; connections: () => number }> {
+    let connections = 0;
+    const server = createServer((socket) => {
+      connections++;
+      let requests = 0;
       socket.on("error", () => undefined);
       socket.on("data", () => {
-        if (first) socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
-        else socket.resetAndDestroy();
-        first = false;
-        answers++;
+        answer(socket, ++requests);
       });
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const address = server.address();
     const api = apiOn(`http://127.0.0.1:${typeof address === "object" ? (address?.port ?? 0) : 0}`);
-    closing.push(() => new Promise((resolve) => server.close(resolve)));
+    closing.push(async () => {
+      api.close();
+      await new Promise((resolve) => server.close(resolve));
+    });
+    return { api, connections: () => connections };
+  }
+
+  const EMPTY = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+
+  it("sends a request again that ran into the close of idle connections, but no POST", async () => {
+    const { api, connections } = await raw((socket, nth) => {
+      if (nth === 1) socket.write(EMPTY);
+      else socket.resetAndDestroy();
+    });
+    await Promise.all([api.get("/x"), api.get("/x")]);
+    expect(connections()).toBe(2);
+    await api.get("/x");
+    expect(connections()).toBe(3);
+    await expect(api.create("/x", {})).rejects.toBeInstanceOf(ApiUnavailable);
+  });
+
+  it("takes new connections after one that fell silent, not the idle ones beside it", async () => {
+    const { api, connections } = await raw((socket, nth) => {
+      if (nth === 1) socket.write(EMPTY);
+    });
+    await Promise.all([api.get("/x"), api.get("/x"), api.get("/x")]);
+    await expect(api.get("/x", { timeoutMs: 50 })).rejects.toBeInstanceOf(ApiUnavailable);
+    await api.get("/x");
+    expect(connections()).toBe(4);
+  });
+
+  it("takes the abort of a request whose answer has come and was not read yet", async () => {
+    const { api } = await raw((socket) => {
+      const events = line("ADDED", object("a", 1)) + line("ADDED", object("b", 2));
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${events.length}\r\n\r\n${events}`);
+    });
+    const errors: unknown[] = [];
+    const onError = (error: unknown): void => void errors.push(error);
+    process.on("uncaughtException", onError);
+    try {
+      const abort = new AbortController();
+      for await (const { type } of await api.watch("/x", { signal: abort.signal })) {
+        expect(type).toBe("ADDED");
+        abort.abort(new Error("enough"));
+      }
+    } catch (error) {
+      expect(error).toEqual(new Error("enough"));
+    } finally {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      process.off("uncaughtException", onError);
+    }
+    expect(errors).toEqual([]);
+  });
+
+  it("takes an answer that came in time, but was read late, for the process stood still", async () => {
+    const program =
+      'require("http").createServer((q, r) => r.end("{}")).listen(0, function () { console.log(this.address().port); })';
+    const server = spawn(process.execPath, ["-e", program], { stdio: ["ignore", "pipe", "inherit"] });
+    closing.push(() => {
+      server.kill();
+      return once(server, "exit");
+    });
+    const [port] = (await once(server.stdout, "data")) as [Buffer];
+    const api = apiOn(`http://127.0.0.1:${port.toString().trim()}`);
     closing.unshift(() => {
       api.close();
       return Promise.resolve();
     });
     await api.get("/x");
-    await api.get("/x");
-    expect(answers).toBe(3);
-    await expect(api.create("/x", {})).rejects.toBeInstanceOf(ApiUnavailable);
+    const late = api.get("/x", { timeoutMs: 100 });
+    // The request goes out on the connection there is.
+    await new Promise((resolve) => setImmediate(resolve));
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+    await expect(late).resolves.toEqual({});
+  });
+
+  it("has a deadline also for the program that is asked for credentials", async () => {
+    const config = new KubeConfig();
+    config.loadFromClusterAndUser({ name: "c", server: "http://127.0.0.1:1", skipTLSVerify: true }, { name: "u" });
+    config.applyToHTTPSOptions = () => new Promise(() => undefined);
+    await expect(new KubeApi(config).get("/x", { timeoutMs: 50 })).rejects.toThrow(/GET \/x: no answer within 0.05 s/);
   });
 
   it("reads the namespace and a tokenFile from a kubeconfig", async () => {

@@ -162,13 +162,26 @@ async function* events<T>(
 ): AsyncGenerator<WatchEvent<T>, void> {
   response.setEncoding("utf8");
   try {
-    for await (const event of jsonLines(response as AsyncIterable<string>)) yield event as WatchEvent<T>;
+    for await (const line of jsonLines(response as AsyncIterable<string>)) {
+      if (!isWatchEvent<T>(line)) throw new SyntaxError(`no watch event: ${JSON.stringify(line).slice(0, 200)}`);
+      yield line;
+    }
   } catch (error) {
     throw unavailable(outgoing, error);
   } finally {
     response.destroy();
     end();
   }
+}
+
+const EVENT_TYPES: readonly unknown[] = ["ADDED", "MODIFIED", "DELETED", "BOOKMARK"];
+
+/** Whether a line that came is what the API says it is, as far as its readers build on it. */
+function isWatchEvent<T>(line: unknown): line is WatchEvent<T> {
+  if (typeof line !== "object" || line === null) return false;
+  const { type, object } = line as { type?: unknown; object?: { metadata?: { resourceVersion?: unknown } } | null };
+  if (typeof object !== "object" || object === null) return false;
+  return type === "ERROR" || (EVENT_TYPES.includes(type) && typeof object.metadata?.resourceVersion === "string");
 }
 
 function isOk(response: IncomingMessage): boolean {
@@ -194,8 +207,12 @@ function queryString(query: Query = {}): string {
 function deadline(options: RequestOptions, message: string) {
   const { signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   const controller = new AbortController();
+  let late: NodeJS.Immediate | undefined;
   const timer = setTimeout(() => {
-    controller.abort(new ApiUnavailable(`${message} within ${timeoutMs / 1000} s`));
+    // After what has come is read: it may be this process that was not there for so long.
+    late = setImmediate(() => {
+      controller.abort(new ApiUnavailable(`${message} within ${timeoutMs / 1000} s`));
+    });
   }, timeoutMs);
   const onAbort = () => {
     controller.abort(signal?.reason);
@@ -204,6 +221,7 @@ function deadline(options: RequestOptions, message: string) {
   if (signal?.aborted === true) onAbort();
   const lift = () => {
     clearTimeout(timer);
+    clearImmediate(late);
   };
   const end = () => {
     lift();

@@ -5,10 +5,10 @@ import { ListWatch, type ListWatchOptions } from "./list-watch.ts";
 import type { KubeObject } from "./object.ts";
 
 const TIMERS = {
-  minSeconds: 1,
-  maxSeconds: 1,
+  minSeconds: 60,
+  maxSeconds: 60,
   marginMs: 200,
-  silenceMs: 200,
+  silenceMs: 60_000,
   backoff: { baseMs: 5, maxMs: 20 },
   shortMs: 100,
   relistAfterMs: 10_000,
@@ -73,7 +73,7 @@ describe("ListWatch", () => {
       resourceVersion: "10",
       fieldSelector: "spec.nodeName=n",
       allowWatchBookmarks: "true",
-      timeoutSeconds: "1",
+      timeoutSeconds: "60",
     });
     expect(server.requests[1]).toContain("continue=more");
   });
@@ -132,15 +132,69 @@ describe("ListWatch", () => {
     expect(listWatch.list()).toHaveLength(3);
   });
 
-  it("gives up a connection that is dead without having been closed", async () => {
-    follow();
-    await watchNumber(1); // Never answers, never ends: neither in time …
+  it("opens a watch anew that brings nothing, for its connection may be dead, and does not call that a failure", async () => {
+    follow({ timers: { ...TIMERS, silenceMs: 200 } });
+    await watchNumber(1); // Never brings anything, never ends.
     const second = await watchNumber(2);
-    second.response.write(line("BOOKMARK", object("", 15))); // … nor with the bookmarks it had begun to send.
-    const before = performance.now();
-    const third = await watchNumber(3);
-    expect(performance.now() - before).toBeLessThan(900);
-    expect(third.query.get("resourceVersion")).toBe("15");
+    second.response.write(line("BOOKMARK", object("", 15)));
+    await until(() => watches.at(-1)?.query.get("resourceVersion") === "15");
+    expect(server.requests.filter((request) => !request.includes("watch=true"))).toHaveLength(1);
+    expect(connections).toEqual([true]);
+  });
+
+  it("gives up a watch that the server does not end when it should", async () => {
+    follow({ timers: { ...TIMERS, minSeconds: 1, maxSeconds: 1 } });
+    await watchNumber(1);
+    await watchNumber(2);
+    expect(connections).toEqual([true, false, true]);
+  });
+
+  it("stays with a watch that brings nothing but bookmarks, and goes on from the last of them", async () => {
+    const silenceMs = 1500;
+    follow({ timers: { ...TIMERS, silenceMs } });
+    const { response } = await watchNumber(1);
+    for (let version = 11; version <= 30; version++) {
+      response.write(line("BOOKMARK", object("", version)));
+      await new Promise((resolve) => setTimeout(resolve, silenceMs / 15));
+    }
+    expect(watches).toHaveLength(1);
+    response.end();
+    expect((await watchNumber(2)).query.get("resourceVersion")).toBe("30");
+    expect(changes).toEqual([]);
+  });
+
+  it.each([
+    ["a reset inside of an event", line("ADDED", object("b", 12)).slice(0, -20)],
+    ["a line that is no JSON", '{"type":"ADDED","object":{"meta\n'],
+    ["another program's page", "<html><body>Bad gateway</body></html>\n"],
+    ["null", "null\n"],
+    ["an event without an object", '{"type":"ADDED"}\n'],
+    ["an event without a version", '{"type":"MODIFIED","object":{"metadata":{"name":"b"}}}\n'],
+    ["an event of an unknown type", line("RENAMED", object("b", 12))],
+  ])("goes on from the last whole event after %s", async (_what, garbage) => {
+    const listWatch = follow();
+    const first = await watchNumber(1);
+    first.response.write(line("ADDED", object("a", 11)));
+    await until(() => changes.length === 1);
+    first.response.write(garbage);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    first.response.destroy();
+    const second = await watchNumber(2);
+    expect(second.query.get("resourceVersion")).toBe("11");
+    second.response.write(line("ADDED", object("b", 12)));
+    await until(() => changes.length === 2);
+    expect(changes).toEqual(["ns/a@11", "ns/b@12"]);
+    expect(listWatch.list()).toHaveLength(2);
+    expect(server.requests.filter((request) => !request.includes("watch=true"))).toHaveLength(1);
+  });
+
+  it("lists again after an ERROR event that is not about its version, and reports the differences only", async () => {
+    follow();
+    const { response } = await watchNumber(1);
+    lists = [listOf(30, object("new", 26))];
+    response.write(line("ERROR", status(400, "BadRequest", "no such field")));
+    expect((await watchNumber(2)).query.get("resourceVersion")).toBe("30");
+    expect(changes).toEqual(["ns/new@26"]);
   });
 
   it("follows a server again that was away, and says so once", async () => {

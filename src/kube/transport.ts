@@ -44,11 +44,20 @@ export class Transport {
    * @throws ApiUnavailable when there are no credentials or no answer.
    */
   async send(outgoing: Outgoing): Promise<http.IncomingMessage> {
+    const { signal } = outgoing;
+    // Idle connections lead the way of the one that has fallen silent: each would cost another request its deadline.
+    const onAbort = (): void => {
+      if (signal.reason instanceof ApiUnavailable) this.#closeIdle();
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
     const options = await this.#options(outgoing);
     let sent = await this.#once(options, outgoing);
-    // The server closed the idle connection in the very moment we used it: it has not seen the request. (A POST might be
-    // done twice if it has after all, so the caller decides.)
-    if ("error" in sent && sent.stale && outgoing.method !== "POST") sent = await this.#once(options, outgoing);
+    if ("error" in sent && sent.stale) {
+      this.#closeIdle();
+      // The server closed the idle connection in the very moment we used it: it has not seen the request. (A POST might
+      // be done twice if it has after all, so the caller decides.)
+      if (outgoing.method !== "POST") sent = await this.#once(options, outgoing);
+    }
     if ("response" in sent) return sent.response;
     throw unavailable(outgoing, sent.error);
   }
@@ -58,12 +67,17 @@ export class Transport {
     this.#agent.destroy();
   }
 
+  #closeIdle(): void {
+    for (const sockets of Object.values(this.#agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
+  }
+
   async #options(outgoing: Outgoing): Promise<https.RequestOptions> {
     const options: https.RequestOptions = { headers: {} };
     try {
-      // Reads certificates and rotated token files again.
-      await this.#config.applyToHTTPSOptions(options);
+      // Reads certificates and rotated token files again, or runs a program for them, which may hang.
+      await orAborted(this.#config.applyToHTTPSOptions(options), outgoing.signal);
     } catch (error) {
+      outgoing.signal.throwIfAborted();
       throw new ApiUnavailable(`credentials for ${this.server}: ${describe(error)}`, codeOf(error));
     }
     const headers = { ...(options.headers as http.OutgoingHttpHeaders) };
@@ -83,7 +97,6 @@ export class Transport {
       ...(proxied ? {} : { agent: this.#agent }),
       method: outgoing.method,
       headers,
-      signal: outgoing.signal,
     };
   }
 
@@ -95,8 +108,18 @@ export class Transport {
       });
       request.on("error", (error: NodeJS.ErrnoException) => {
         const reset = error.code === "ECONNRESET" || error.code === "EPIPE";
-        resolve({ error, stale: request.reusedSocket && reset });
+        resolve({ error, stale: request.reusedSocket && reset && !outgoing.signal.aborted });
       });
+      // Not by the request's own option `signal`: that destroys the socket with an error, of which nobody may be told any
+      // more when the answer is complete but unread, and the process would end by it.
+      const onAbort = (): void => {
+        request.destroy();
+      };
+      outgoing.signal.addEventListener("abort", onAbort, { once: true });
+      request.once("close", () => {
+        outgoing.signal.removeEventListener("abort", onAbort);
+      });
+      if (outgoing.signal.aborted) onAbort();
       request.end(outgoing.body);
     });
   }
@@ -110,6 +133,21 @@ export function unavailable(outgoing: Outgoing, error: unknown): Error {
   }
   if (error instanceof ApiUnavailable) return error;
   return new ApiUnavailable(`${outgoing.method} ${outgoing.path}: ${describe(error)}`, codeOf(error));
+}
+
+/** What comes of a promise, unless the signal is aborted first: then its reason is thrown. */
+async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => {
+    aborted.reject(signal.reason as Error);
+  };
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -10,14 +10,14 @@ export type WatchTiming = {
   /** A server that has not ended the watch this long after it should have is taken for dead, milliseconds. */
   marginMs: number;
   /**
-   * Servers that send bookmarks do so about once a minute. Once one has come, a silence of this many milliseconds means
-   * a connection that is dead without either side having been told.
+   * A watch that brings nothing for this many milliseconds is opened anew: its connection may be dead without either side
+   * having been told. Servers send a bookmark about once a minute, so that a quiet watch is not a silent one.
    */
   silenceMs: number;
 };
 
 /** The times in use outside of tests. */
-export const WATCH_TIMING: WatchTiming = { minSeconds: 300, maxSeconds: 600, marginMs: 15_000, silenceMs: 180_000 };
+export const WATCH_TIMING: WatchTiming = { minSeconds: 300, maxSeconds: 600, marginMs: 15_000, silenceMs: 130_000 };
 
 export type OneWatch<T> = {
   path: string;
@@ -31,41 +31,47 @@ export type OneWatch<T> = {
 };
 
 /**
- * One watch from its opening to its regular end. A connection that is dead without being closed is given up in time.
- * @throws ApiError when the server refuses it or ends it with an ERROR event, ApiUnavailable when it breaks or falls silent.
+ * One watch from its opening to its end by the server, or by silence: whether that was a dead connection is told by the
+ * next one, which has a connection of its own.
+ * @throws ApiError when the server refuses it or ends it with an ERROR event, ApiUnavailable when it breaks or goes on for
+ * longer than it was asked to
  */
 export async function watchOnce<T extends KubeObject>(api: KubeApi, watch: OneWatch<T>): Promise<void> {
   const { timing } = watch;
   const timeoutSeconds = Math.round(timing.minSeconds + Math.random() * (timing.maxSeconds - timing.minSeconds));
-  const guard = new SilenceGuard(watch.signal, watch.path);
-  guard.expect("the server did not end the watch in time", timeoutSeconds * 1000 + timing.marginMs);
+  const guard = new WatchGuard(watch.signal, watch.path);
+  guard.expectEnd(timeoutSeconds * 1000 + timing.marginMs);
   try {
     const query = { ...watch.query, allowWatchBookmarks: true, timeoutSeconds };
     const events = await api.watch<T>(watch.path, { query, signal: guard.signal });
     watch.onOpen?.();
-    let bookmarks = false;
+    guard.expectNews(timing.silenceMs);
     for await (const event of events) {
       if (event.type === "ERROR") throw errorOfStatus(event.object, { code: 500, message: "the watch failed" });
-      bookmarks ||= event.type === "BOOKMARK";
-      if (bookmarks) guard.expectSoon("no bookmark came any more", timing.silenceMs);
+      guard.expectNews(timing.silenceMs);
       if (watch.onEvent(event) === "stop") return;
     }
+  } catch (error) {
+    if (error !== guard.silence) throw error;
   } finally {
     guard.end();
   }
 }
 
 /** Aborts its signal with an ApiUnavailable when what was expected did not come in time. */
-class SilenceGuard {
+class WatchGuard {
   readonly #controller = new AbortController();
   readonly #outer: AbortSignal;
   readonly #path: string;
   #last: NodeJS.Timeout | undefined;
   #soon: NodeJS.Timeout | undefined;
+  /** Thrown when no news came in time. */
+  readonly silence: ApiUnavailable;
 
   constructor(outer: AbortSignal, path: string) {
     this.#outer = outer;
     this.#path = path;
+    this.silence = new ApiUnavailable(`GET ${path}: nothing came any more`);
     outer.addEventListener("abort", this.#onOuter, { once: true });
     if (outer.aborted) this.#onOuter();
   }
@@ -74,13 +80,17 @@ class SilenceGuard {
     return this.#controller.signal;
   }
 
-  expect(message: string, ms: number): void {
-    this.#last = setTimeout(this.#abort, ms, message);
+  expectEnd(ms: number): void {
+    this.#last = setTimeout(() => {
+      this.#controller.abort(new ApiUnavailable(`GET ${this.#path}: the server did not end the watch in time`));
+    }, ms);
   }
 
-  expectSoon(message: string, ms: number): void {
+  expectNews(ms: number): void {
     clearTimeout(this.#soon);
-    this.#soon = setTimeout(this.#abort, ms, message);
+    this.#soon = setTimeout(() => {
+      this.#controller.abort(this.silence);
+    }, ms);
   }
 
   /** Also closes the connection, should it still be open. */
@@ -90,10 +100,6 @@ class SilenceGuard {
     this.#outer.removeEventListener("abort", this.#onOuter);
     this.#controller.abort();
   }
-
-  readonly #abort = (message: string): void => {
-    this.#controller.abort(new ApiUnavailable(`GET ${this.#path}: ${message}`));
-  };
 
   readonly #onOuter = (): void => {
     this.#controller.abort(this.#outer.reason);
