@@ -28,6 +28,9 @@ const CONNECT_AGAIN_MS = 1000;
 /** Characters of a uid, with which a container's id begins. */
 const UID_LENGTH = 36;
 
+/** Until containerd's subscription holds. */
+const NOT_CONNECTED = new Error("not connected yet");
+
 /** What an agent is given beside its configuration. */
 export interface AgentOptions {
   readonly config: Config;
@@ -53,8 +56,12 @@ export class Agent {
   readonly #keys = new Map<string, string>();
   #subscription: Subscription | undefined;
   #again: NodeJS.Timeout | undefined;
+  /** Whether containerd's events are followed. */
+  #subscribed = false;
+  /** What is done with each connection, one after the other. */
+  #settling: Promise<void> = Promise.resolve();
   /** Why containerd can't be used. */
-  #away = new Error("not connected yet");
+  #away: Error | undefined = NOT_CONNECTED;
   /** What crashed starts left behind is cleared: from then on there may be new ones. */
   #swept = false;
 
@@ -136,7 +143,9 @@ export class Agent {
       onEvent: (event) => {
         this.#onTaskEvent(event);
       },
-      onConnected: (connected, error) => void this.#onContainerd(connected, error),
+      onConnected: (connected, error) => {
+        this.#onContainerd(connected, error);
+      },
     });
     this.#containers.start();
     this.#checkpoints.start(this.#parts);
@@ -196,7 +205,8 @@ export class Agent {
   async #handle(key: string): Promise<void> {
     const object = this.#containers.get(key);
     if (!this.#swept) {
-      if (object !== undefined) await this.#statuses.runtimeUnavailable(object, this.#away, new Date());
+      if (object !== undefined)
+        await this.#statuses.runtimeUnavailable(object, this.#away ?? NOT_CONNECTED, new Date());
       return;
     }
     await reconcile({ parts: this.#parts, cache: this.#containers, queue: this.#queue, statuses: this.#statuses }, key);
@@ -212,25 +222,40 @@ export class Agent {
     else void this.#addRecords();
   }
 
-  async #onContainerd(connected: boolean, error: unknown): Promise<void> {
-    const { logger, onFatal } = this.#options;
-    if (!connected) {
-      this.#away = error instanceof Error ? error : new Error(String(error));
-      this.#health.set("containerd", false, this.#away.message);
-      logger.warn({ err: error }, "containerd is away");
-      // Those that nothing is known of yet are told why.
-      this.#addObjects();
-      clearTimeout(this.#again);
+  #onContainerd(connected: boolean, error?: unknown): void {
+    clearTimeout(this.#again);
+    this.#subscribed = connected;
+    if (connected) {
+      // One after the other: what one clears up must not be what the other has let begin.
+      this.#settling = this.#settling.then(() => this.#settle());
       return;
     }
+    this.#away = error instanceof Error ? error : new Error(String(error));
+    this.#health.set("containerd", false, this.#away.message);
+    this.#options.logger.warn({ err: error }, "containerd is away");
+    // Those that nothing is known of yet are told why.
+    this.#addObjects();
+  }
+
+  #isSubscribed(): boolean {
+    return this.#subscribed;
+  }
+
+  /** The subscription holds: whatever has happened before, is looked at now. */
+  async #settle(): Promise<void> {
+    const { logger, onFatal } = this.#options;
     try {
+      if (!this.#isSubscribed()) return;
       const { version } = await this.#containerd.ready();
-      logger.info({ version }, "connected to containerd");
+      if (this.#away !== undefined) logger.info({ version }, "connected to containerd");
       if (!this.#swept) {
         await sweep(this.#parts);
         await meetNeighbours(this.#parts);
+        this.#swept = true;
       }
-      this.#swept = true;
+      // It may be gone again: the next connection says so.
+      if (!this.#isSubscribed()) return;
+      this.#away = undefined;
       this.#health.set("containerd", true);
       await this.#addRecords();
       this.#addObjects();
@@ -240,7 +265,10 @@ export class Agent {
         return;
       }
       logger.warn({ err: failure }, "containerd can't be worked with yet");
-      this.#again = setTimeout(() => void this.#onContainerd(true, undefined), CONNECT_AGAIN_MS);
+      if (!this.#isSubscribed()) return;
+      this.#again = setTimeout(() => {
+        this.#onContainerd(true);
+      }, CONNECT_AGAIN_MS);
     }
   }
 

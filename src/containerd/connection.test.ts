@@ -148,6 +148,22 @@ describe("Connection and serviceClient", () => {
     await expect(byMethod.catch(isDeadlineExceeded)).resolves.toBe(true);
   });
 
+  it("makes no call to a containerd that is known to hang, and takes one it did not answer for one to try again", async () => {
+    await server.listen(socket);
+    const client = serviceClient(connection, Version);
+    await client.version({});
+    connection.hung = true;
+    await expect(client.version({}).catch(isUnavailable)).resolves.toBe(true);
+    expect(server.calls).toBe(1);
+    await client.version({}, { evenIfHung: true });
+    connection.hung = false;
+    server.answer = () => {
+      connection.hung = true;
+    };
+    await expect(client.version({}, { timeoutMs: 50 }).catch(isUnavailable)).resolves.toBe(true);
+    expect(server.calls).toBe(3);
+  });
+
   it("cancels on its signal, also one that was aborted before", async () => {
     await server.listen(socket);
     server.answer = () => undefined;

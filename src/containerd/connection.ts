@@ -1,8 +1,8 @@
 import type { DescMessage, DescMethod, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { CallOptions as GrpcCallOptions, ClientDuplexStream, ClientReadableStream } from "@grpc/grpc-js";
-import { Client, credentials, Metadata } from "@grpc/grpc-js";
-import { toContainerdError } from "./errors.ts";
+import { Client, credentials, Metadata, status } from "@grpc/grpc-js";
+import { ContainerdError, isDeadlineExceeded, toContainerdError } from "./errors.ts";
 
 /** What a single call may set. */
 export interface CallOptions {
@@ -12,6 +12,8 @@ export interface CallOptions {
   lease?: string | undefined;
   /** Cancels the call; it then fails with CANCELLED. */
   signal?: AbortSignal | undefined;
+  /** Makes the call also while containerd is known not to answer: it is what finds that out. */
+  evenIfHung?: boolean | undefined;
 }
 
 /** A method of a generated service, with its message types. */
@@ -43,8 +45,12 @@ const CHANNEL_OPTIONS = {
   "grpc.default_authority": "localhost",
   // Connections are not shared between Connection objects, so that close() closes.
   "grpc.use_local_subchannel_pool": 1,
-  // No keepalive: a unix socket can't lose a peer silently, and Go's server takes frequent pings for an attack.
+  // No keepalive: a unix socket can't lose a peer silently, and Go's server takes frequent pings for an attack. That
+  // containerd hangs is found out by the Subscription.
 };
+
+/** What a person is told of a containerd that hangs. */
+export const NO_ANSWER = "containerd does not answer";
 
 /**
  * A gRPC channel to containerd's socket in one containerd namespace. Connects when first used and again whenever
@@ -52,6 +58,11 @@ const CHANNEL_OPTIONS = {
  */
 export class Connection {
   readonly namespace: string;
+  /**
+   * Whether containerd is known not to answer, though it is there. Unary calls fail at once then, with UNAVAILABLE; those
+   * under way fail so at their deadline, for they may be answered yet.
+   */
+  hung = false;
   readonly #client: Client;
 
   constructor(options: { address: string; namespace: string }) {
@@ -67,12 +78,16 @@ export class Connection {
     options: CallOptions = {},
   ): Promise<MessageShape<O>> {
     return new Promise((resolve, reject) => {
+      if (this.hung && options.evenIfHung !== true) {
+        reject(noAnswer(method));
+        return;
+      }
       const { path, serialize, deserialize } = codec(method);
       const message = create(method.input, request);
       const finish = (error: Error | null, answer?: MessageShape<O>): void => {
         options.signal?.removeEventListener("abort", cancel);
         if (answer !== undefined && error === null) resolve(answer);
-        else reject(toContainerdError(nameOf(method), error));
+        else reject(this.#failed(method, error));
       };
       const callOptions = this.#options(options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
       const metadata = this.#metadata(options);
@@ -137,6 +152,11 @@ export class Connection {
     this.#client.close();
   }
 
+  #failed(method: Pick<DescMethod, "name" | "parent">, error: Error | null): Error {
+    const failure = toContainerdError(nameOf(method), error);
+    return this.hung && isDeadlineExceeded(failure) ? noAnswer(method) : failure;
+  }
+
   #options(timeoutMs: number | undefined): GrpcCallOptions {
     return timeoutMs === undefined || timeoutMs === Infinity ? {} : { deadline: Date.now() + timeoutMs };
   }
@@ -158,6 +178,10 @@ function codec<I extends DescMessage, O extends DescMessage>(method: Method<I, O
     },
     deserialize: (bytes: Buffer): MessageShape<O> => fromBinary(method.output, bytes),
   };
+}
+
+function noAnswer(method: Pick<DescMethod, "name" | "parent">): ContainerdError {
+  return new ContainerdError(nameOf(method), status.UNAVAILABLE, NO_ANSWER);
 }
 
 /** `Tasks.Create`. */

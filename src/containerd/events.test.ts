@@ -1,10 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import { type Any, EmptySchema } from "@bufbuild/protobuf/wkt";
 import { afterEach, describe, expect, it, jest } from "@jest/globals";
+import { status } from "@grpc/grpc-js";
 import { EventEmitter, on } from "node:events";
 import { pino } from "pino";
 import { packMessage } from "./any.ts";
-import { decodeEvent, type ReceivedEvent, Subscription } from "./events.ts";
+import { ContainerdError } from "./errors.ts";
+import { decodeEvent, NoAnswer, type ReceivedEvent, Subscription, type SubscriptionTiming } from "./events.ts";
 import { TaskDeleteSchema, TaskExitSchema, TaskOOMSchema, TaskStartSchema } from "./proto/events_pb.ts";
 import { EnvelopeSchema, type Envelope } from "./proto/types_pb.ts";
 
@@ -50,14 +52,18 @@ describe("Subscription", () => {
   afterEach(() => subscription?.close());
 
   /** Subscribes, and answers what is told as one promise a call. */
-  function subscribe(fake: FakeEvents, onEvent: (event: ReceivedEvent) => void = () => undefined) {
+  function subscribe(
+    fake: FakeEvents,
+    onEvent: (event: ReceivedEvent) => void = () => undefined,
+    timing: Partial<SubscriptionTiming> = {},
+  ) {
     const told: [boolean, unknown][] = [];
     const bus = new EventEmitter();
     const onConnected = (connected: boolean, error?: unknown) => {
       told.push([connected, error]);
       bus.emit("told");
     };
-    const options = { filters: ['namespace=="berth"'], onEvent, onConnected };
+    const options = { filters: ['namespace=="berth"'], onEvent, onConnected, timing };
     subscription = new Subscription(fake, options, logger);
     const toldTimes = async (n: number) => {
       while (told.length < n) await new Promise((resolve) => bus.once("told", resolve));
@@ -120,6 +126,45 @@ describe("Subscription", () => {
       [false, failure],
       [true, undefined],
     ]);
+  });
+
+  const BEAT = { beatMs: 10, answerMs: 50 };
+
+  it("notices a containerd that does not answer any more, and one that is gone then, and follows it again", async () => {
+    const fake = new FakeEvents();
+    const publish = fake.publish.bind(fake);
+    const { toldTimes } = subscribe(fake, undefined, BEAT);
+    await toldTimes(1);
+    fake.publish = () => Promise.reject(new ContainerdError("Events.Publish", status.DEADLINE_EXCEEDED, "too late"));
+    expect((await toldTimes(2))[1]).toEqual([false, new NoAnswer(BEAT.answerMs)]);
+    const gone = new ContainerdError("Events.Publish", status.UNAVAILABLE, "no socket");
+    fake.publish = () => Promise.reject(gone);
+    expect((await toldTimes(3))[2]).toEqual([false, gone]);
+    fake.publish = publish;
+    expect((await toldTimes(4))[3]).toEqual([true, undefined]);
+  });
+
+  it("subscribes again when its stream brings nothing any more, though containerd answers", async () => {
+    const fake = new FakeEvents();
+    const { toldTimes } = subscribe(fake, undefined, BEAT);
+    await toldTimes(1);
+    fake.lost = Infinity;
+    const [, lost] = await toldTimes(2);
+    expect(lost).toEqual([false, new Error("containerd's event stream does not bring what is published")]);
+    fake.lost = 0;
+    expect((await toldTimes(3))[2]).toEqual([true, undefined]);
+  });
+
+  it("has the state looked at from time to time, for an event may have been lost", async () => {
+    const fake = new FakeEvents();
+    const { toldTimes } = subscribe(fake, undefined, { beatMs: 5, lookMs: 20 });
+    expect(await toldTimes(3)).toEqual([
+      [true, undefined],
+      [true, undefined],
+      [true, undefined],
+    ]);
+    expect(fake.subscriptions).toBe(1);
+    expect(fake.published).toBeGreaterThan(6);
   });
 
   it("goes on after a listener that throws", async () => {

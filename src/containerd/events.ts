@@ -3,9 +3,12 @@ import type { Any } from "@bufbuild/protobuf/wkt";
 import { anyUnpack, EmptySchema } from "@bufbuild/protobuf/wkt";
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import { status } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import { packMessage } from "./any.ts";
 import type { ServiceClient } from "./client.ts";
+import { NO_ANSWER } from "./connection.ts";
+import { ContainerdError, isDeadlineExceeded } from "./errors.ts";
 import type { Events } from "./proto/event_service_pb.ts";
 import * as events from "./proto/events_pb.ts";
 import type { Envelope } from "./proto/types_pb.ts";
@@ -48,9 +51,33 @@ export interface SubscribeOptions {
   readonly onEvent: (event: ReceivedEvent) => void;
   /**
    * true when the subscription is known to hold: what happens from now on will be told. Look at the state then, for what
-   * happened before. false, once, when it broke or could not be made; it is tried again until it holds.
+   * happened before; true comes again from time to time, for an event may be lost. false, once, when it broke, could not
+   * be made, or containerd does not answer (a {@link NoAnswer}); it is tried again until it holds.
    */
   readonly onConnected: (connected: boolean, error?: unknown) => void;
+  /** Shortened by tests. */
+  readonly timing?: Partial<SubscriptionTiming>;
+}
+
+/** How a subscription is known to hold, in milliseconds. */
+export interface SubscriptionTiming {
+  /** An event of one's own is published this often, for a containerd that hangs ends no stream. */
+  readonly beatMs: number;
+  /** It has to be answered, and to come back, within this time. */
+  readonly answerMs: number;
+  /** `onConnected(true)` is repeated this often. */
+  readonly lookMs: number;
+}
+
+const TIMING: SubscriptionTiming = { beatMs: 10_000, answerMs: 15_000, lookMs: 300_000 };
+
+/** containerd is there, and does not answer. */
+export class NoAnswer extends ContainerdError {
+  override readonly name = "NoAnswer";
+
+  constructor(answerMs: number) {
+    super("Events.Publish", status.UNAVAILABLE, `${NO_ANSWER} (for ${answerMs / 1000} s)`);
+  }
 }
 
 const TASK_EVENTS = createRegistry(
@@ -74,13 +101,17 @@ type EventService = Pick<ServiceClient<typeof Events>, "subscribe" | "publish">;
 export class Subscription {
   readonly #events: EventService;
   readonly #options: SubscribeOptions;
+  readonly #timing: SubscriptionTiming;
   readonly #logger: Logger;
   readonly #closed = new AbortController();
-  #connected: boolean | undefined;
+  #state: "unknown" | "connected" | "broken" | "hung" = "unknown";
+  /** When `onConnected(true)` was called last, by the monotonic clock. */
+  #toldAt = 0;
 
   constructor(client: EventService, options: SubscribeOptions, logger: Logger) {
     this.#events = client;
     this.#options = options;
+    this.#timing = { ...TIMING, ...options.timing };
     this.#logger = logger;
     void this.#run();
   }
@@ -95,8 +126,8 @@ export class Subscription {
     for (;;) {
       const error = await this.#follow();
       if (signal.aborted) return;
-      if (this.#connected === true) backoffMs = BACKOFF.firstMs;
-      this.#tell(false, error);
+      if (this.#state === "connected") backoffMs = BACKOFF.firstMs;
+      this.#disconnected(error);
       await delay(backoffMs, undefined, { signal }).catch(() => undefined);
       backoffMs = Math.min(backoffMs * 2, BACKOFF.mostMs);
     }
@@ -106,13 +137,20 @@ export class Subscription {
   async #follow(): Promise<unknown> {
     // containerd answers a Subscribe only with events, so whether it holds shows when an event of our own comes back.
     const marker = `/berth/marker/${randomUUID()}`;
-    const seen = new AbortController();
     const attempt = new AbortController();
     const signal = AbortSignal.any([this.#closed.signal, attempt.signal]);
     const filters = [...this.#options.filters, `topic=="${marker}"`];
+    let seen = new AbortController();
+    const beat = async (): Promise<void> => {
+      for (;;) {
+        await this.#publish(marker, seen.signal, signal);
+        await delay(this.#timing.beatMs, undefined, { signal });
+        seen = new AbortController();
+      }
+    };
     let failure: unknown;
-    void this.#publish(marker, AbortSignal.any([signal, seen.signal])).catch((error: unknown) => {
-      failure = error;
+    void beat().catch((error: unknown) => {
+      if (!signal.aborted) failure = error;
       attempt.abort();
     });
     try {
@@ -120,7 +158,7 @@ export class Subscription {
         if (envelope.topic !== marker) this.#deliver(envelope);
         else if (!seen.signal.aborted) {
           seen.abort();
-          this.#tell(true);
+          this.#proven();
         }
       }
       return failure ?? new Error("containerd ended the event stream");
@@ -131,12 +169,24 @@ export class Subscription {
     }
   }
 
-  /** Publishes the marker until it was seen: what is published before the subscription holds is lost. */
-  async #publish(topic: string, signal: AbortSignal): Promise<void> {
+  /**
+   * Publishes the marker until it was seen: what is published before the subscription holds is lost.
+   * @throws NoAnswer; Error when it does not come back; the signal's reason
+   */
+  async #publish(topic: string, seen: AbortSignal, signal: AbortSignal): Promise<void> {
+    const { answerMs } = this.#timing;
     const event = packMessage(EmptySchema, {});
-    for (let waitMs = MARKER.firstMs; !signal.aborted; waitMs = Math.min(waitMs * 2, MARKER.mostMs)) {
-      await this.#events.publish({ topic, event });
-      await delay(waitMs, undefined, { signal }).catch(() => undefined);
+    const either = AbortSignal.any([seen, signal]);
+    const until = performance.now() + answerMs;
+    for (let waitMs = MARKER.firstMs; !seen.aborted; waitMs = Math.min(waitMs * 2, MARKER.mostMs)) {
+      if (performance.now() > until) throw new Error("containerd's event stream does not bring what is published");
+      await this.#events
+        .publish({ topic, event }, { timeoutMs: answerMs, signal, evenIfHung: true })
+        .catch((error: unknown) => {
+          throw isDeadlineExceeded(error) ? new NoAnswer(answerMs) : error;
+        });
+      await delay(waitMs, undefined, { signal: either }).catch(() => undefined);
+      signal.throwIfAborted();
     }
   }
 
@@ -151,10 +201,19 @@ export class Subscription {
     }
   }
 
-  #tell(connected: boolean, error?: unknown): void {
-    if (this.#connected === connected) return;
-    this.#connected = connected;
-    this.#options.onConnected(connected, error);
+  #proven(): void {
+    const now = performance.now();
+    if (this.#state === "connected" && now - this.#toldAt < this.#timing.lookMs) return;
+    this.#state = "connected";
+    this.#toldAt = now;
+    this.#options.onConnected(true);
+  }
+
+  #disconnected(error: unknown): void {
+    const state = error instanceof NoAnswer ? "hung" : "broken";
+    if (this.#state === state) return;
+    this.#state = state;
+    this.#options.onConnected(false, error);
   }
 }
 
