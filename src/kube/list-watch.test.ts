@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import type { ServerResponse } from "node:http";
+import { pino } from "pino";
 import { FakeServer, json, line, listOf, object, silent, status, until } from "./fake-server.test-support.ts";
 import { ListWatch, type ListWatchOptions } from "./list-watch.ts";
 import type { KubeObject } from "./object.ts";
@@ -10,6 +11,7 @@ const TIMERS = {
   marginMs: 200,
   silenceMs: 60_000,
   backoff: { baseMs: 5, maxMs: 20 },
+  refusedBackoff: { baseMs: 5, maxMs: 20 },
   shortMs: 100,
   relistAfterMs: 10_000,
 };
@@ -210,6 +212,33 @@ describe("ListWatch", () => {
     response.write(line("ADDED", object("meanwhile", 40)));
     await until(() => changes.length === 1);
     expect(connections).toEqual([true, false, true]);
+  });
+
+  it("counts refusals apart: a server that comes back with one is not left alone for as long as it was away", async () => {
+    let requests = 0;
+    server.handler = (request, response, url) => {
+      requests++;
+      if (requests <= 3) json(response, 503, status(503, "ServiceUnavailable"));
+      // Its rules for rights are not loaded yet.
+      else if (requests <= 5) json(response, 403, status(403, "Forbidden"));
+      else serve(request, response, url);
+    };
+    const waits: string[] = [];
+    const write = (line: string): void => {
+      const { attempt, delayMs } = JSON.parse(line) as { attempt?: number; delayMs?: number };
+      if (attempt !== undefined) waits.push(`${attempt}: ${delayMs}`);
+    };
+    const [often, seldom] = [
+      { baseMs: 4, maxMs: 4 },
+      { baseMs: 40, maxMs: 40 },
+    ];
+    const timers = { ...TIMERS, backoff: often, refusedBackoff: seldom };
+    follow({ timers, logger: pino({ level: "debug" }, { write }) });
+    await watchNumber(1);
+    expect(waits).toEqual([
+      ...["0", "1", "2"].map((attempt) => expect.stringMatching(`^${attempt}: [234]$`) as unknown),
+      ...["0", "1"].map((attempt) => expect.stringMatching(`^${attempt}: [234]\\d$`) as unknown),
+    ]);
   });
 
   it("lists again after a long absence", async () => {

@@ -2,14 +2,19 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { KubeApi, Query } from "./api.ts";
 import { backoffMs, type Backoff } from "./backoff.ts";
-import { ApiError, isGone } from "./errors.ts";
+import { ApiError, isGone, isUnavailable } from "./errors.ts";
 import { ObjectCache, type Change } from "./object-cache.ts";
 import type { KubeObject } from "./object.ts";
 import { WATCH_TIMING, watchOnce, type WatchTiming } from "./watch.ts";
 
 export type ListWatchTiming = WatchTiming & {
-  /** Waits between failures. */
+  /**
+   * Waits between tries of a server that does not answer, or can't now. Its return is to be seen soon: a try costs one that
+   * is away nothing, and one that is there may ask for more patience (`Retry-After`).
+   */
   backoff: Backoff;
+  /** Waits between tries that a server refuses, which may be so until a person changes it. They are counted apart. */
+  refusedBackoff: Backoff;
   /** A watch that ended sooner than this without an event counts as a failure, so that it can't turn into a busy loop. */
   shortMs: number;
   /**
@@ -21,7 +26,8 @@ export type ListWatchTiming = WatchTiming & {
 
 const TIMING: ListWatchTiming = {
   ...WATCH_TIMING,
-  backoff: { baseMs: 100, maxMs: 30_000 },
+  backoff: { baseMs: 100, maxMs: 5000 },
+  refusedBackoff: { baseMs: 100, maxMs: 30_000 },
   shortMs: 1000,
   relistAfterMs: 60_000,
 };
@@ -63,7 +69,8 @@ export class ListWatch<T extends KubeObject> {
   readonly #held = new Map<string, { writes: number; versions: Set<string> }>();
   /** Where the next watch goes on; undefined: a list is needed. */
   #version: string | undefined;
-  #failures = 0;
+  /** Since the last watch that worked. */
+  #failures = { backoff: 0, refusedBackoff: 0 };
   /** The last failure was a version too old: the list that follows it needs no wait, unless that did not help. */
   #gone = false;
   #failingSince: number | undefined;
@@ -190,7 +197,7 @@ export class ListWatch<T extends KubeObject> {
       if (!health.good()) throw new Error("the watch ended as soon as it began");
     } finally {
       if (health.good()) {
-        this.#failures = 0;
+        this.#failures = { backoff: 0, refusedBackoff: 0 };
         this.#gone = false;
         this.#failingSince = undefined;
       }
@@ -235,20 +242,21 @@ export class ListWatch<T extends KubeObject> {
       this.#version = undefined;
       return;
     }
-    const relist = isGone(error) || (error instanceof ApiError && error.code < 500 && error.code !== 429);
-    if (relist) this.#version = undefined;
+    const refused = error instanceof ApiError && !isUnavailable(error);
+    if (refused) this.#version = undefined;
     const goneAgain = this.#gone;
     this.#gone = isGone(error);
     if (this.#gone && !goneAgain) {
       logger.info({ path, reason: error.message }, "the watch is too far behind: listing again");
       return;
     }
-    const attempt = this.#failures++;
+    const kind = refused ? "refusedBackoff" : "backoff";
+    const attempt = this.#failures[kind]++;
     this.#setConnected(false, error);
     this.#failingSince ??= performance.now();
     if (performance.now() - this.#failingSince >= this.#timing.relistAfterMs) this.#version = undefined;
     const asked = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
-    const delay = Math.max(backoffMs(this.#timing.backoff, attempt), asked);
+    const delay = Math.max(backoffMs(this.#timing[kind], attempt), asked);
     logger.debug({ path, attempt, delayMs: Math.round(delay), err: error }, "watch failed");
     await sleep(delay, undefined, { signal: this.#stop.signal }).catch(() => undefined);
   }

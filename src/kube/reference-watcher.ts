@@ -30,7 +30,7 @@ export type ReferenceWatcherOptions = {
 
 const TIMING = {
   ...WATCH_TIMING,
-  backoff: { baseMs: 100, maxMs: 30_000 },
+  backoff: { baseMs: 100, maxMs: 5000 },
   /** Rights change when a person changes them. */
   forbiddenBackoff: { baseMs: 5000, maxMs: 300_000 },
 };
