@@ -52,6 +52,10 @@ unit: deps ## The tests that need nothing but Node
 test: check build tools ## All checks and tests, on real parts
 	npm test
 
+.PHONY: test-crash
+test-crash: build tools ## Kill the agent at every await of every path: hours (make test takes a share of the states)
+	BERTH_CRASH=all npm run jest -- --selectProjects containerd-2.1 --runInBand -- test/integration/crash
+
 .PHONY: generate
 generate: deps ## Write the CRDs and the protocol code anew
 	npm run generate
