@@ -35,6 +35,11 @@ export class ControlPlane {
     this.#apiserver = new Daemon(this.dir, "kube-apiserver");
   }
 
+  /** kube-apiserver's process id while it runs. */
+  get apiserverPid(): number | undefined {
+    return this.#apiserver.pid;
+  }
+
   /**
    * Starts what does not run, and waits until the API is ready.
    *

@@ -1,0 +1,281 @@
+/** One run: rounds of wishes and faults, after each of which all must come to what the model says, and a last audit. */
+import { type FSWatcher, watch } from "node:fs";
+import { basename, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { audit, type Audit, diff } from "../../hack/cluster/audit.ts";
+import type { Cluster } from "../../hack/cluster/cluster.ts";
+import { LocalNode } from "../../hack/cluster/local-node.ts";
+import { configMapPath, KubeApi, secretPath } from "../../src/kube/index.ts";
+import { Faults } from "./faults.ts";
+import { History } from "./history.ts";
+import { alive, readJournal } from "./journal.ts";
+import { judge } from "./model.ts";
+import { ANCHOR, type PlannedWish, Planner, type Round } from "./plan.ts";
+import { type Slot, Slots, summaryOf } from "./slots.ts";
+
+const CONTAINERS = 40;
+/** Published by the slots' Containers: one each. */
+const FIRST_PORT = 21_000;
+/** In which all must be as it has to: longer than the longest waits of the agent's and of restarts (30 s and 1 min). */
+const SETTLE_MS = 150_000;
+const READY_MS = 60_000;
+const LOOK_AGAIN_MS = 1000;
+
+/** What a run was about, for a person. */
+export interface Outcome {
+  readonly wishes: number;
+  /** By part and kind. */
+  readonly faults: ReadonlyMap<string, number>;
+  /** Runs of containers' processes, and how many of these went on in an earlier one's filesystem. */
+  readonly runs: number;
+  readonly restarts: number;
+  /** How often a Container was compared with the model, a round. */
+  readonly verdicts: number;
+  /** What is not as it must be. */
+  readonly failures: readonly string[];
+  /** Rounds and audits that were as they had to be. */
+  readonly passed: number;
+}
+
+/** Carries out what a seed says on a cluster that is up. Stops at the first round that fails. */
+export class Chaos {
+  readonly #cluster: Cluster;
+  readonly #planner: Planner;
+  readonly #history = new History();
+  readonly #faults: Faults;
+  readonly #api: KubeApi;
+  readonly #slots: Slots;
+  readonly #all: readonly Slot[];
+  readonly #failures: string[] = [];
+  readonly #watchers = new Map<Slot, FSWatcher>();
+  readonly #say: (line: string) => void;
+  #verdicts = 0;
+  #passed = 0;
+  #runs = 0;
+  #restarts = 0;
+
+  constructor(cluster: Cluster, seed: number, say: (line: string) => void) {
+    this.#cluster = cluster;
+    this.#say = say;
+    this.#planner = new Planner(seed, { nodes: cluster.nodes.length, slots: CONTAINERS });
+    this.#faults = new Faults(cluster, this.#history);
+    this.#api = KubeApi.load({ kubeconfig: cluster.kubeconfig });
+    this.#slots = new Slots({
+      api: this.#api,
+      image: `${cluster.registry.host}/library/busybox:1.36`,
+      dir: join(cluster.dir, "chaos"),
+      history: this.#history,
+    });
+    this.#all = Array.from({ length: CONTAINERS }, (_, number) => this.#slot(number));
+  }
+
+  /** Rounds of this length for so long, then the audit. */
+  async run(minutes: number, roundMs: number): Promise<Outcome> {
+    const started = Date.now();
+    const lasts = (): boolean => Date.now() - started < minutes * 60_000 && this.#failures.length === 0;
+    const before = await Promise.all(this.#cluster.nodes.map(audit));
+    await this.#makeReferences();
+    await this.#wishAll(this.#planner.steady());
+    await this.#settle("the steady ones");
+    for (let number = 1; lasts(); number++) {
+      await this.#churn(this.#planner.round(roundMs, number === 1));
+      await this.#settle(`round ${number}`);
+    }
+    if (this.#failures.length === 0) await this.#audit(before);
+    return {
+      wishes: this.#slots.wishes,
+      faults: this.#faults.counts,
+      runs: this.#runs,
+      restarts: this.#restarts,
+      verdicts: this.#verdicts,
+      failures: this.#failures,
+      passed: this.#passed,
+    };
+  }
+
+  /** Lets go of the cluster. */
+  async close(): Promise<void> {
+    for (const watcher of this.#watchers.values()) watcher.close();
+    await this.#slots.close();
+    this.#api.close();
+  }
+
+  #slot(number: number): Slot {
+    const { node, index } = this.#planner.place(number);
+    const name = (at: number): string => `chaos-${node}-${at}`;
+    return {
+      name: name(index),
+      node,
+      nodeName: this.#node(node).name,
+      hostPort: FIRST_PORT + (this.#cluster.nodes[0]?.index ?? 0) * 100 + number,
+      peer: name(ANCHOR),
+      steady: index < ANCHOR,
+      earlier: [],
+    };
+  }
+
+  #node(index: number): LocalNode {
+    const node = this.#cluster.nodes[index];
+    if (node === undefined) throw new Error(`there is no node ${index}`);
+    return node;
+  }
+
+  async #makeReferences(): Promise<void> {
+    const metadata = { name: "chaos", namespace: "default" };
+    const data = { word: Buffer.from("chaos").toString("base64") };
+    await this.#api.create(configMapPath("default"), { apiVersion: "v1", kind: "ConfigMap", metadata, data });
+    await this.#api.create(secretPath("default"), { apiVersion: "v1", kind: "Secret", metadata, data });
+  }
+
+  /** Each slot's wishes go one after the other, and so do each part's faults; beside each other all of them. */
+  async #churn({ lengthMs, wishes, faults }: Round): Promise<void> {
+    const started = Date.now();
+    const inTurn = async <T extends { at: number }>(things: readonly T[], each: (thing: T) => Promise<void>) => {
+      for (const thing of things) {
+        await delay(Math.max(0, started + thing.at - Date.now()));
+        await each(thing);
+      }
+    };
+    const bySlot = Map.groupBy(wishes, ({ slot }) => slot);
+    const byTarget = Map.groupBy(faults, ({ target }) => target);
+    await Promise.all([
+      ...[...bySlot.values()].map((own) => inTurn(own, (wish) => this.#wish(wish))),
+      ...[...byTarget.values()].map((own) => inTurn(own, (fault) => this.#faults.do(fault))),
+      delay(lengthMs),
+    ]);
+  }
+
+  async #wishAll(wishes: readonly PlannedWish[]): Promise<void> {
+    await Promise.all(wishes.map((wish) => this.#wish(wish)));
+  }
+
+  async #wish({ slot: number, wish }: PlannedWish): Promise<void> {
+    const slot = this.#all[number];
+    if (slot === undefined) throw new Error(`there is no slot ${number}`);
+    await this.#slots.carryOut(slot, wish);
+    this.#watchRuns(slot);
+  }
+
+  /** Looks at each start, at once, whether another container of the object is there. */
+  #watchRuns(slot: Slot): void {
+    const dir = slot.wished?.dir;
+    this.#watchers.get(slot)?.close();
+    this.#watchers.delete(slot);
+    if (dir === undefined) return;
+    const watcher = watch(join(dir, "journal"), () => {
+      const pids = alive()(dir);
+      if (pids.length > 1) this.#failures.push(`${slot.name} ran twice at once: ${pids.join(", ")}`);
+    });
+    this.#watchers.set(slot, watcher);
+  }
+
+  /** Waits until all is as it must be. */
+  async #settle(what: string): Promise<void> {
+    await Promise.all(this.#cluster.nodes.map((node) => node.agentReady(READY_MS)));
+    const started = Date.now();
+    const made = this.#all.filter(({ wished, earlier }) => wished !== undefined || earlier.length > 0);
+    let differences = await this.#differences(made);
+    while (differences.size > 0 && Date.now() - started < SETTLE_MS) {
+      await this.#slots.news(LOOK_AGAIN_MS);
+      differences = await this.#differences(made);
+    }
+    this.#verdicts += made.length;
+    this.#failures.push(...this.#faults.problems);
+    this.#count(made);
+    for (const [about, lines] of differences) this.#explain(about, lines);
+    const seconds = ((Date.now() - started) / 1000).toFixed(1);
+    if (this.#failures.length === 0) this.#passed++;
+    this.#say(`${what}: ${made.length} compared, ${differences.size} differ, after ${seconds} s`);
+  }
+
+  /** What differs, by slot or node. Nodes are looked at when their Containers are as they must be. */
+  async #differences(slots: readonly Slot[]): Promise<Map<Slot | LocalNode, string[]>> {
+    const found = new Map<Slot | LocalNode, string[]>();
+    const now = alive();
+    for (const slot of slots) {
+      const lines = judge(slot, {
+        container: this.#slots.get(slot),
+        runs: slot.wished === undefined ? [] : readJournal(slot.wished.dir),
+        alive: now,
+        peer: slots.find(({ name }) => name === slot.peer)?.wished,
+      });
+      if (lines.length > 0) found.set(slot, lines);
+    }
+    if (found.size > 0) return found;
+    for (const node of this.#cluster.nodes) {
+      const lines = strangers(await audit(node), this.#containerIDs(node));
+      if (lines.length > 0) found.set(node, lines);
+    }
+    return found;
+  }
+
+  #containerIDs(node: LocalNode): Set<string> {
+    const own = this.#all.filter(({ nodeName }) => nodeName === node.name);
+    const ids = own.map((slot) => this.#slots.get(slot)?.status?.containerID?.replace("containerd://", ""));
+    return new Set(ids.filter((id) => id !== undefined));
+  }
+
+  #explain(about: Slot | LocalNode, lines: readonly string[]): void {
+    this.#failures.push(...lines.map((line) => `${about.name}: ${line}`));
+    if (about instanceof LocalNode) return;
+    const { name, node, wished, nodeName } = about;
+    const container = this.#slots.get(about);
+    const words = [`default/${name}"`, `"${name}"`, ...(container === undefined ? [] : [container.metadata.uid])];
+    const abouts = [name, `agent-${node}`, `containerd-${node}`, "apiserver"];
+    const runs = wished === undefined ? [] : readJournal(wished.dir).map((run) => JSON.stringify(run));
+    this.#say(
+      [
+        `\n${name} (${wished?.kind ?? "gone"}) on ${nodeName}: ${lines.join("; ")}`,
+        `wished: ${JSON.stringify(wished)}`,
+        `is: ${container === undefined ? "gone" : summaryOf(container)}`,
+        `runs: ${runs.join(" ")}`,
+        ...this.#history.tell(abouts, { file: this.#node(node).agentLogFile, words }),
+      ].join("\n"),
+    );
+  }
+
+  /** Of objects that are wished no more, once. */
+  #count(slots: readonly Slot[], last = false): void {
+    for (const slot of slots) {
+      const over = slot.earlier.splice(0);
+      if (last && slot.wished !== undefined) over.push(slot.wished);
+      const runs = over.flatMap(({ dir }) => readJournal(dir));
+      this.#runs += runs.length;
+      this.#restarts += runs.length - new Set(runs.map(({ incarnation }) => incarnation)).size;
+    }
+  }
+
+  async #audit(before: readonly Audit[]): Promise<void> {
+    this.#count(this.#all, true);
+    const left = await this.#slots.deleteAll(this.#all, SETTLE_MS);
+    this.#failures.push(...left.map((name) => `${name} can't be deleted`));
+    for (const [index, node] of this.#cluster.nodes.entries()) {
+      const earlier = before[index];
+      const lines = earlier === undefined ? [] : await leaks(node, earlier);
+      this.#failures.push(...lines.map((line) => `${node.name}: ${line}`));
+    }
+    if (this.#failures.length === 0) this.#passed++;
+  }
+}
+
+/** What a node holds that belongs to no Container of its own, or the other way round. */
+function strangers(found: Audit, ids: ReadonlySet<string>): string[] {
+  const among = (kind: "task" | "container" | "snapshot" | "sandbox" | "lease" | "network namespace") =>
+    found[kind].filter((name) => !ids.has(basename(name))).map((name) => `${kind} ${name} belongs to nothing`);
+  const missing = [...ids].filter((id) => !found.container.includes(id));
+  return [
+    ...(["task", "container", "snapshot", "sandbox", "network namespace"] as const).flatMap(among),
+    ...found.lease.map((lease) => `lease ${lease} is left`),
+    ...missing.map((id) => `container ${id} is not there`),
+  ];
+}
+
+/** A shim ends a moment after its task is deleted, and nothing tells of that: hence the looking again. */
+async function leaks(node: LocalNode, before: Audit): Promise<string[]> {
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    const lines = diff(before, await audit(node), /^image /);
+    if (lines.length === 0 || Date.now() > deadline) return lines;
+    await delay(200);
+  }
+}
