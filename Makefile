@@ -55,9 +55,14 @@ test: check build tools ## All checks and tests, on real parts
 .PHONY: test-crash
 test-crash: build tools ## Kill the agent at every await of every path: hours (make test takes a share of the states)
 	BERTH_CRASH=all npm run jest -- --selectProjects containerd-2.1 --runInBand -- test/integration/crash
+
 .PHONY: test-chaos
 test-chaos: build tools ## Churn while everything is killed: SEED=1 MINUTES=60 (default: any seed, 5 minutes)
 	node test/chaos/main.ts
+
+.PHONY: test-load
+test-load: build tools ## Many Containers, the agent killed half-way, its memory and files: COUNT=300 MINUTES=60
+	node test/chaos/load.ts
 
 .PHONY: generate
 generate: deps ## Write the CRDs and the protocol code anew

@@ -49,8 +49,7 @@ export const STEADY: readonly KindName[] = ["plain", "published", "volumes"];
 export const ANCHOR = STEADY.length;
 const PLACED: readonly KindName[] = [...STEADY, "bridge", "joiner", "joiner", "linker"];
 
-/** Milliseconds between two wishes, and between two faults of one process, on average. */
-const WISH_MS = 700;
+/** How often each part fails (milliseconds between two faults of one, on average), and how. */
 const FAULTS: readonly { what: "agent" | "containerd" | "apiserver"; meanMs: number; hows: readonly Weighted[] }[] = [
   {
     what: "agent",
@@ -92,22 +91,33 @@ interface PlannedSlot {
   desired: "Running" | "Stopped" | "Paused";
 }
 
+/** What a plan is for. */
+export interface PlannerOptions {
+  readonly nodes: number;
+  /** Places for Containers, on all nodes together. */
+  readonly slots: number;
+  /** Milliseconds between two wishes on average. */
+  readonly wishMs: number;
+  /** Whether parts fail. */
+  readonly faults: boolean;
+}
+
 /** Makes the plan, a round at a time. It goes by its own wishes alone, as if all of them had come true. */
 export class Planner {
   readonly #random: Random;
-  readonly #nodes: number;
+  readonly #options: PlannerOptions;
   readonly #slots: PlannedSlot[];
   #values = 0;
 
-  constructor(seed: number, options: { nodes: number; slots: number }) {
+  constructor(seed: number, options: PlannerOptions) {
     this.#random = new Random(seed);
-    this.#nodes = options.nodes;
+    this.#options = options;
     this.#slots = Array.from({ length: options.slots }, () => ({ desired: "Running" }));
   }
 
   /** Slots are dealt out to the nodes in turn. */
   place(slot: number): { node: number; index: number } {
-    return { node: slot % this.#nodes, index: Math.floor(slot / this.#nodes) };
+    return { node: slot % this.#options.nodes, index: Math.floor(slot / this.#options.nodes) };
   }
 
   /** The wishes that make those that are left in peace. */
@@ -117,13 +127,14 @@ export class Planner {
 
   /** The next round. In the first one all others are made, at once. */
   round(lengthMs: number, first: boolean): Round {
+    const { wishMs, faults } = this.#options;
     const churning = this.#all().filter((slot) => !this.#isSteady(slot));
     const wishes = first ? churning.map((slot) => ({ at: 0, slot, wish: this.#create(slot) })) : [];
-    for (let at = this.#random.gap(WISH_MS); at < lengthMs; at += this.#random.gap(WISH_MS)) {
+    for (let at = this.#random.gap(wishMs); at < lengthMs; at += this.#random.gap(wishMs)) {
       const slot = this.#random.pick(churning);
       for (const wish of this.#wishes(slot)) wishes.push({ at, slot, wish });
     }
-    return { lengthMs, wishes, faults: this.#faults(lengthMs) };
+    return { lengthMs, wishes, faults: faults ? this.#faults(lengthMs) : [] };
   }
 
   #all(): number[] {
@@ -209,6 +220,6 @@ export class Planner {
 
   #targets(what: (typeof FAULTS)[number]["what"]): Target[] {
     if (what === "apiserver") return [what];
-    return Array.from({ length: this.#nodes }, (_, node) => `${what}-${node}` as const);
+    return Array.from({ length: this.#options.nodes }, (_, node) => `${what}-${node}` as const);
   }
 }

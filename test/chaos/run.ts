@@ -13,13 +13,29 @@ import { judge } from "./model.ts";
 import { ANCHOR, type PlannedWish, Planner, type Round } from "./plan.ts";
 import { type Slot, Slots, summaryOf } from "./slots.ts";
 
-const CONTAINERS = 40;
-/** Published by the slots' Containers: one each. */
-const FIRST_PORT = 21_000;
+/** Published by the slots' Containers, one each; below those that the kernel gives to clients. */
+const FIRST_PORT = 20_000;
+const PORTS_A_NODE = 50;
 /** In which all must be as it has to: longer than the longest waits of the agent's and of restarts (30 s and 1 min). */
 const SETTLE_MS = 150_000;
 const READY_MS = 60_000;
 const LOOK_AGAIN_MS = 1000;
+
+/** What a run is to do. */
+export interface ChaosOptions {
+  readonly seed: number;
+  /** How many Containers, on all nodes together. */
+  readonly containers: number;
+  /** Milliseconds between two wishes on average. */
+  readonly wishMs: number;
+  /** Whether parts are taken away meanwhile. */
+  readonly faults: boolean;
+  /** Kill the first node's agent when half of the Containers have started for the first time. */
+  readonly killHalfWay?: true;
+  /** Called when a round is over and all is as it must be. */
+  readonly onRound?: () => void;
+  readonly say: (line: string) => void;
+}
 
 /** What a run was about, for a person. */
 export interface Outcome {
@@ -48,16 +64,17 @@ export class Chaos {
   readonly #all: readonly Slot[];
   readonly #failures: string[] = [];
   readonly #watchers = new Map<Slot, FSWatcher>();
-  readonly #say: (line: string) => void;
+  readonly #options: ChaosOptions;
   #verdicts = 0;
   #passed = 0;
   #runs = 0;
   #restarts = 0;
 
-  constructor(cluster: Cluster, seed: number, say: (line: string) => void) {
+  constructor(cluster: Cluster, options: ChaosOptions) {
+    const { seed, containers, wishMs, faults } = options;
     this.#cluster = cluster;
-    this.#say = say;
-    this.#planner = new Planner(seed, { nodes: cluster.nodes.length, slots: CONTAINERS });
+    this.#options = options;
+    this.#planner = new Planner(seed, { nodes: cluster.nodes.length, slots: containers, wishMs, faults });
     this.#faults = new Faults(cluster, this.#history);
     this.#api = KubeApi.load({ kubeconfig: cluster.kubeconfig });
     this.#slots = new Slots({
@@ -66,7 +83,7 @@ export class Chaos {
       dir: join(cluster.dir, "chaos"),
       history: this.#history,
     });
-    this.#all = Array.from({ length: CONTAINERS }, (_, number) => this.#slot(number));
+    this.#all = Array.from({ length: containers }, (_, number) => this.#slot(number));
   }
 
   /** Rounds of this length for so long, then the audit. */
@@ -78,8 +95,12 @@ export class Chaos {
     await this.#wishAll(this.#planner.steady());
     await this.#settle("the steady ones");
     for (let number = 1; lasts(); number++) {
-      await this.#churn(this.#planner.round(roundMs, number === 1));
+      const isFirst = number === 1;
+      const halfWay = isFirst && this.#options.killHalfWay === true ? this.#killHalfWay() : undefined;
+      await this.#churn(this.#planner.round(roundMs, isFirst));
+      await halfWay;
       await this.#settle(`round ${number}`);
+      this.#options.onRound?.();
     }
     if (this.#failures.length === 0) await this.#audit(before);
     return {
@@ -107,7 +128,7 @@ export class Chaos {
       name: name(index),
       node,
       nodeName: this.#node(node).name,
-      hostPort: FIRST_PORT + (this.#cluster.nodes[0]?.index ?? 0) * 100 + number,
+      hostPort: FIRST_PORT + (this.#cluster.nodes[0]?.index ?? 0) * PORTS_A_NODE + number,
       peer: name(ANCHOR),
       steady: index < ANCHOR,
       earlier: [],
@@ -143,6 +164,14 @@ export class Chaos {
       ...[...byTarget.values()].map((own) => inTurn(own, (fault) => this.#faults.do(fault))),
       delay(lengthMs),
     ]);
+  }
+
+  async #killHalfWay(): Promise<void> {
+    const half = this.#all.length / 2;
+    while (this.#all.filter((slot) => this.#slots.get(slot)?.status?.startedAt !== undefined).length < half) {
+      await this.#slots.news(LOOK_AGAIN_MS);
+    }
+    await this.#faults.do({ at: 0, target: "agent-0", how: "kill", forMs: 0 });
   }
 
   async #wishAll(wishes: readonly PlannedWish[]): Promise<void> {
@@ -185,7 +214,7 @@ export class Chaos {
     for (const [about, lines] of differences) this.#explain(about, lines);
     const seconds = ((Date.now() - started) / 1000).toFixed(1);
     if (this.#failures.length === 0) this.#passed++;
-    this.#say(`${what}: ${made.length} compared, ${differences.size} differ, after ${seconds} s`);
+    this.#options.say(`${what}: ${made.length} compared, ${differences.size} differ, after ${seconds} s`);
   }
 
   /** What differs, by slot or node. Nodes are looked at when their Containers are as they must be. */
@@ -223,7 +252,7 @@ export class Chaos {
     const words = [`default/${name}"`, `"${name}"`, ...(container === undefined ? [] : [container.metadata.uid])];
     const abouts = [name, `agent-${node}`, `containerd-${node}`, "apiserver"];
     const runs = wished === undefined ? [] : readJournal(wished.dir).map((run) => JSON.stringify(run));
-    this.#say(
+    this.#options.say(
       [
         `\n${name} (${wished?.kind ?? "gone"}) on ${nodeName}: ${lines.join("; ")}`,
         `wished: ${JSON.stringify(wished)}`,
