@@ -102,8 +102,11 @@ function withoutMasquerade(bridgeName: string, rules: readonly string[]): string
 }
 
 async function mountsOf(node: LocalNode): Promise<string[]> {
-  const mounts = await Promise.all([node.runDir, node.dir].map(mountsBelow));
-  return mounts.flat().map(({ mountPoint, fsType }) => `${fsType} on ${mountPoint}`);
+  const mounts = (await Promise.all([node.runDir, node.dir].map(mountsBelow))).flat();
+  // The run directory itself may be a tmpfs.
+  return mounts
+    .filter(({ mountPoint }) => mountPoint !== node.runDir)
+    .map(({ mountPoint, fsType }) => `${fsType} on ${mountPoint}`);
 }
 
 // host-local's lock and the last address it gave stay.

@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { connect } from "node:net";
 import { join, resolve } from "node:path";
 import { run } from "../../src/node/index.ts";
+import { boot, sinceBoot } from "./boot.ts";
 import { containerdConfig } from "./containerd-config.ts";
 import { Daemon, DaemonError, killAll } from "./daemon.ts";
 import { joinMachine, leaveMachine } from "./machine.ts";
@@ -146,7 +147,7 @@ export class LocalNode {
   /** Starts the agent, unless it runs. It need not become ready: see {@link agentReady}. */
   startAgent(flags: Readonly<Record<string, string>> = {}): void {
     const [program, ...args] = this.#options.agent ?? AGENT_SOURCE;
-    this.#agent.start([program, ...args, ...commandLine({ ...this.agentFlags(), ...flags })]);
+    this.#agent.start(sinceBoot(this, [program, ...args, ...commandLine({ ...this.agentFlags(), ...flags })]));
   }
 
   /**
@@ -173,6 +174,20 @@ export class LocalNode {
     if (Date.now() - started > AGENT_STOP_TIMEOUT_MS) {
       throw new DaemonError("agent", "did not end on SIGTERM", this.#agent.logTail());
     }
+  }
+
+  /**
+   * What a power cut does, and the boot after it: all that runs here ends at once, mounts, rules and what lay on tmpfs are
+   * gone, and the agent will see another boot id; the disk is as it was. containerd runs then. What nodes of one machine
+   * share (sysctls, chains of the CNI plugins) stays.
+   */
+  async reboot(): Promise<void> {
+    await this.#agent.kill();
+    killAll(this.#agent.family());
+    await this.#containerd.kill();
+    await removeTraces(this);
+    await boot(this);
+    await this.startContainerd();
   }
 
   /** The agent's flags, for those who want to start one themselves. */

@@ -1,4 +1,4 @@
-// What lives how long: API.md's table, for a restart, a recreation and a deletion.
+// What lives how long: API.md's table, for a restart, a reboot, a recreation and a deletion.
 import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { describe, expect, it } from "@jest/globals";
@@ -79,6 +79,19 @@ describe("Stopped and Running again", () => {
     await test().untilCondition(await test().patch(created, { spec: { desiredState: "Stopped" } }), "Ready");
     await test().untilCondition(await test().patch(created, { spec: { desiredState: "Running" } }), "Ready");
     expect(await found(created, 2)).toMatchObject(KEPT);
+    await test().delete(created);
+  });
+});
+
+describe("a reboot of the node", () => {
+  it("keeps what is on disk; files in memory and the network are new", async () => {
+    const created = await test().create(everything(hostDirectory("rebooted")));
+    await found(created, 1);
+    await test().node.reboot();
+    test().node.startAgent();
+    const again = await untilRestarted(test(), created, 1);
+    expect(again.status).toMatchObject({ exitCode: 255 });
+    expect(await found(created, 2)).toMatchObject({ ...KEPT, memory: "" });
     await test().delete(created);
   });
 });

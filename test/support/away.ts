@@ -69,7 +69,10 @@ export async function untilRestarted(node: LocalNode, { status }: Container): Pr
     const tasks = (await node.ctr("tasks", "list")).split("\n").map((line) => line.trim().split(/\s+/));
     const [, pid, state] = tasks.find(([name]) => name === id) ?? [];
     if (state === "RUNNING" && Number(pid) !== status?.pid) return;
-    if (Date.now() > deadline) throw new Error(`container ${id} was not started again: it is ${state ?? "gone"}`);
+    if (Date.now() > deadline) {
+      const log = readFileSync(node.agentLogFile, "utf8").trimEnd().split("\n").slice(-30).join("\n");
+      throw new Error(`container ${id} was not started again: it is ${state ?? "gone"}\n${log}`);
+    }
     await delay(POLL_MS);
   }
 }

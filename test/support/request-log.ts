@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
+import { pipeline } from "node:stream";
 
 /** A request as the API server gets it. */
 export interface LoggedRequest {
@@ -18,6 +19,9 @@ type Kubeconfig = { clusters: { cluster: Cluster }[] };
 export class RequestLog {
   /** The requests so far. */
   readonly requests: LoggedRequest[] = [];
+  /** The most writes that were under way at once. */
+  peakWrites = 0;
+  readonly #writes = new Set<http.IncomingMessage>();
   readonly #server: http.Server;
   readonly #listeners = new Set<() => void>();
 
@@ -26,14 +30,19 @@ export class RequestLog {
     this.#server = http.createServer((request, response) => {
       const { method = "", url = "", headers } = request;
       this.requests.push({ method, path: url });
+      if (method !== "GET") this.peakWrites = Math.max(this.peakWrites, this.#writes.add(request).size);
       const onwards = https.request(new URL(url, upstream), { method, headers, agent }, (answer) => {
         response.writeHead(answer.statusCode ?? 502, answer.headers);
         // A watch's head must not wait for its first event.
         response.flushHeaders();
-        answer.pipe(response);
+        // An answer that is cut off on the other side is cut off on this one.
+        pipeline(answer, response, () => undefined);
       });
       onwards.on("error", () => response.destroy());
-      response.on("close", () => onwards.destroy());
+      response.on("close", () => {
+        onwards.destroy();
+        this.#writes.delete(request);
+      });
       request.pipe(onwards);
       for (const listener of this.#listeners) listener();
     });

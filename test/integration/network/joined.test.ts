@@ -1,9 +1,7 @@
 // network.mode Container: the network of another container, with its names, as Docker's --network container:x.
-import { readdirSync, rmSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { statSync } from "node:fs";
 import { describe, expect, it } from "@jest/globals";
 import type { Container, ContainerSpec } from "../../../src/api/index.ts";
-import { unmount } from "../../../src/node/index.ts";
 import { endBy, pidOf } from "../../support/away.ts";
 import { COMMAND_NOT_FOUND, expectFailedStart } from "../../support/failed-start.ts";
 import { addressOf, environmentOf, fileIn, inside, netnsOf } from "../../support/look.ts";
@@ -150,23 +148,6 @@ describe("the container whose network is joined", () => {
     await test().delete(anew);
     const third = await test().untilState(await test().create(bridged, { name: peer.metadata.name }), "Running");
     expect(netnsOf(await untilAnew(joined))).toBe(netnsOf(third));
-    await test().deleteAll();
-  });
-});
-
-describe("a reboot", () => {
-  it("brings both back into one namespace, the joiner after the container that it joins", async () => {
-    const { node } = test();
-    const peer = await started(bridged);
-    const joiner = await started(joining(peer));
-    await node.stopAgent("kill");
-    for (const each of [peer, joiner]) await endBy("SIGKILL", pidOf(each));
-    for (const name of readdirSync(join(node.stateDir, "netns"))) await unmount(join(node.stateDir, "netns", name));
-    rmSync(join(node.stateDir, "netns"), { recursive: true });
-    rmSync(join(node.stateDir, "cni"), { recursive: true });
-    node.startAgent();
-    const again = await Promise.all([peer, joiner].map((each) => untilRestarted(test(), each, 1)));
-    expect(new Set(again.map(netnsOf)).size).toBe(1);
     await test().deleteAll();
   });
 });
