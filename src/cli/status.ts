@@ -15,6 +15,7 @@ export async function networkOf({ config }: ThisNode, { record }: Instance): Pro
 /** The status of a container, as far as its record and its task tell it. */
 export function statusOnNode(instance: Instance, network: Attachment | undefined, now: Date): ContainerStatus {
   const { namespace, name, uid, generation, spec } = instance.record.applied;
+  const { waiting } = instance.record.state;
   const observed = { current: instance, leftovers: [] };
   return statusOf({
     object: {
@@ -28,5 +29,6 @@ export function statusOnNode(instance: Instance, network: Attachment | undefined
     nodeName: spec.nodeName,
     now,
     ...(network === undefined ? {} : { network }),
+    ...(waiting === undefined ? {} : { waiting }),
   });
 }

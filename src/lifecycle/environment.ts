@@ -5,7 +5,7 @@ import { envSources, resolveEnv, type ResolvedEnv } from "../oci/index.ts";
 import { at } from "./failure.ts";
 import type { Parts } from "./parts.ts";
 import { readReference, waitForReference } from "./references.ts";
-import type { Waiting } from "./status.ts";
+import type { Waiting } from "./record.ts";
 
 type Values = Readonly<Record<string, string>>;
 

@@ -7,8 +7,7 @@ import { credentialsFor, type PullSecret } from "./credentials.ts";
 import { at } from "./failure.ts";
 import type { Parts } from "./parts.ts";
 import type { Credentials } from "./pulls.ts";
-import type { Applied } from "./record.ts";
-import type { Waiting } from "./status.ts";
+import type { Applied, Waiting } from "./record.ts";
 
 /** For which object an image is wanted, and for which attempt to make its container. */
 export interface ImageWish {

@@ -8,8 +8,7 @@ import { containerPath, isForbidden, isNotFound, isUnavailable } from "../kube/i
 import { linkVariables, type OciSpec, visibleEnv, withLinks, withNetworkOf } from "../oci/index.ts";
 import { type Link, linksOf, type Neighbour } from "./neighbour.ts";
 import type { Parts } from "./parts.ts";
-import { type Applied, keyOf, type Record } from "./record.ts";
-import type { Waiting } from "./status.ts";
+import { type Applied, keyOf, type Record, type Waiting } from "./record.ts";
 
 /** What a start takes from other containers. */
 export interface Peers {

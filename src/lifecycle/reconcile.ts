@@ -2,6 +2,7 @@
  * Makes one key so: observe, decide, act, until nothing is left to do but wait; then one status patch if it differs.
  * Level-triggered: it may be called at any time, for any reason, any number of times.
  */
+import { isDeepStrictEqual } from "node:util";
 import { type Container, RESTARTED_AT, withDefaults } from "../api/index.ts";
 import { isUnavailable } from "../containerd/index.ts";
 import { parseKey } from "../kube/index.ts";
@@ -19,10 +20,10 @@ import { observe } from "./observe.ts";
 import { Obstacle } from "./obstacle.ts";
 import type { Parts } from "./parts.ts";
 import { neededKeys } from "./peers.ts";
-import type { Applied, Verdict } from "./record.ts";
+import type { Applied, Verdict, Waiting } from "./record.ts";
 import { refusalOf } from "./refusal.ts";
 import { hasRemains, removeLogs, removeRemains } from "./remove.ts";
-import { REMOVAL_FAILED, statusOf, type Waiting } from "./status.ts";
+import { REMOVAL_FAILED, statusOf } from "./status.ts";
 import { endedForGood } from "./told.ts";
 import type { StatusWriter } from "./status-writer.ts";
 import { isWanted, NoLongerWanted } from "./wanted.ts";
@@ -81,6 +82,8 @@ async function withoutObject(r: Reconcile, key: string): Promise<void> {
   };
   const end = await walk(r, key, undefined, wish);
   if (end === undefined) return;
+  await noteWaiting(r.parts, key, end);
+  followLog(r.parts, key, end.observed.current, end.desired);
   r.parts.health.follow(key, end.observed.current, end.desired);
   await tellNeighbours(r.parts, key, end.observed);
   if (end.obstacle !== undefined) throw end.obstacle;
@@ -108,6 +111,7 @@ async function withObject(r: Reconcile, key: string, object: Container): Promise
   if (end === undefined) return false;
   const { observed, desired, waiting, obstacle } = end;
   if (waiting === undefined) stopWaiting(parts, key);
+  await noteWaiting(parts, key, end);
   const { current } = observed;
   const isGone = current === undefined && observed.leftovers.length === 0 && obstacle === undefined;
   if (desired.kind === "deleting" && isGone) {
@@ -281,6 +285,14 @@ async function tellNeighbours(parts: Parts, key: string, { current }: Observed):
 function stopWaiting(parts: Parts, key: string): void {
   parts.pulls.forget(key);
   parts.references.forget(key);
+}
+
+/** Keeps in the record what a start again waits for: the node's own commands tell of it when the API server can't. */
+async function noteWaiting(parts: Parts, key: string, { observed: { current }, waiting }: Walk): Promise<void> {
+  if (current === undefined || isDeepStrictEqual(current.record.state.waiting, waiting)) return;
+  if (waiting !== undefined) parts.logger.info({ key, reason: waiting.reason, why: waiting.message }, "start waits");
+  const { waiting: _, ...state } = current.record.state;
+  await parts.records.saveState(current.record.id, waiting === undefined ? state : { ...state, waiting });
 }
 
 async function forget({ parts, statuses }: Reconcile, key: string): Promise<void> {

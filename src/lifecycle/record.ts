@@ -88,6 +88,12 @@ export function isAbout(
   return verdict.generation === wish.generation && verdict.restartedAt === wish.restartedAt;
 }
 
+/** Why a start waits, when no failure is the cause. */
+export interface Waiting {
+  readonly reason: string;
+  readonly message: string;
+}
+
 /** How a container's runs went so far. */
 export interface RunState {
   readonly restartCount: number;
@@ -114,6 +120,8 @@ export interface RunState {
   readonly restoredFrom?: string;
   /** The verdict on the last attempt to start this record's task again. */
   readonly verdict?: Verdict;
+  /** What its next start waits for. */
+  readonly waiting?: Waiting;
 }
 
 /** A container's record as Berth sees it. */

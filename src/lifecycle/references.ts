@@ -11,7 +11,7 @@ import {
 import type { EnvSource, MissingEnvSource } from "../oci/index.ts";
 import type { FileObject } from "../storage/index.ts";
 import type { Parts } from "./parts.ts";
-import type { Waiting } from "./status.ts";
+import type { Waiting } from "./record.ts";
 
 /** A Secret or ConfigMap. */
 export type DataObject = KubeObject & FileObject;

@@ -10,7 +10,7 @@ import { conditionsOf } from "./conditions.ts";
 import { isOutdated, restarts, type Desired, type Instance, type Observed } from "./decide.ts";
 import { healthOf, whyUnhealthy } from "./health.ts";
 import type { Obstacle } from "./obstacle.ts";
-import { type End, isAbout, type Verdict } from "./record.ts";
+import { type End, isAbout, type Verdict, type Waiting } from "./record.ts";
 
 /** Characters of an error's text that a status shows. */
 const MAX_TEXT = 4096;
@@ -19,12 +19,6 @@ const MAX_TEXT = 4096;
 export const REMOVAL_FAILED = "RemovalFailed";
 
 const TRIED_AGAIN = "This is tried again until it can be done.";
-
-/** Why a start waits, when no failure is the cause. */
-export interface Waiting {
-  readonly reason: string;
-  readonly message: string;
-}
 
 /** What the status is made from. */
 export interface StatusInput {

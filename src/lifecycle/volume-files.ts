@@ -4,9 +4,8 @@ import { ApiError, isUnavailable, type KubeApi, ObjectFollower } from "../kube/i
 import { filesOf, type FileSet, fileSources, type FileSource, type Volumes } from "../storage/index.ts";
 import type { Desired, Instance } from "./decide.ts";
 import type { Parts } from "./parts.ts";
-import type { Applied, Record } from "./record.ts";
+import type { Applied, Record, Waiting } from "./record.ts";
 import { type DataObject, readReference, referencePath, waitForReference } from "./references.ts";
-import type { Waiting } from "./status.ts";
 
 /** Files by the name of their volume. */
 export type VolumeFiles = ReadonlyMap<string, FileSet>;
@@ -33,9 +32,9 @@ export async function resolveFiles(
 }
 
 /**
- * The same for a container that is started again. It has its files, unless the node was rebooted: then they are brought up
- * to date if that can be done at once, and what is missing, be it the API server, holds nothing up.
- * @throws ApiUnavailable when there are no files to go by
+ * The same for a container that is started again. If it has its files, they are brought up to date where that can be done
+ * at once, and what is missing, be it the API server, holds nothing up. If the node's reboot took them, all is waited for.
+ * @throws ApiError
  */
 export async function refreshFiles(
   parts: Parts,
@@ -53,8 +52,9 @@ export async function refreshFiles(
     if ("files" in found) return found;
     return complete ? { files: new Map() } : waitFor(parts, key, applied.namespace, found);
   } catch (error) {
-    if (!complete || !isUnavailable(error)) throw error;
-    return { files: new Map() };
+    if (!isUnavailable(error)) throw error;
+    const missing = sources[there.indexOf(false)];
+    return missing === undefined ? { files: new Map() } : waitForServer(parts, key, applied.namespace, missing);
   }
 }
 
@@ -74,6 +74,13 @@ async function lookUp(
     files.set(source.volume, content);
   }
   return { files };
+}
+
+/** The API server is away; the node's reboot took the files that it has given before. */
+function waitForServer(parts: Parts, key: string, namespace: string, source: FileSource): Waiting {
+  const what = `${source.kind === "Secret" ? "secret" : "configmap"} "${source.name}" in namespace "${namespace}"`;
+  const message = `${what} can't be read while the API server is away: the start goes on when it is back`;
+  return waitFor(parts, key, namespace, { source, message });
 }
 
 function waitFor(parts: Parts, key: string, namespace: string, { source, key: missing, message }: Obstacle): Waiting {

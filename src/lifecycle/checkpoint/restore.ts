@@ -10,9 +10,8 @@ import { isUnavailable, packRuntimeOptions } from "../../containerd/index.ts";
 import { type OciSpec, SpecError, StartError, startFailure } from "../../oci/index.ts";
 import { at } from "../failure.ts";
 import type { Parts } from "../parts.ts";
-import type { Applied, RunState } from "../record.ts";
+import type { Applied, RunState, Waiting } from "../record.ts";
 import { runtimeHandler } from "../spec.ts";
-import type { Waiting } from "../status.ts";
 import { criuWords } from "./criu.ts";
 import type { Taken } from "./data.ts";
 

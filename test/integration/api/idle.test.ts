@@ -7,14 +7,14 @@ import { pino } from "pino";
 import type { ControlPlane } from "../../../hack/cluster/control-plane.ts";
 import type { Container } from "../../../src/api/index.ts";
 import { containerPath, KubeApi, ListWatch } from "../../../src/kube/index.ts";
-import { endBy, pidOf, untilRestarted } from "../../support/away.ts";
+import { endBy, pidOf, untilMissed, untilRestarted } from "../../support/away.ts";
 import { Proxy } from "../../support/proxy.ts";
 import { sharedDir, useNode } from "../../support/test-node.ts";
 
 const test = useNode({ ownControlPlane: true });
 
 const ENDS_WITH_7 = ["sh", "-c", "trap 'exit 7' USR1; trap 'exit 0' TERM; sleep 3600 & wait"];
-/** Whoever lost the API server tries again after up to 30 s. */
+/** The watches of an API server that has just come up work after a while only. */
 const PATIENCE_MS = 60_000;
 const IDLE_MS = 5000;
 
@@ -43,6 +43,18 @@ it("a connection that dies in silence does not keep containers from being starte
     await test().node.agentReady();
   }
 });
+
+it("an API server that was killed is followed again, and told of what went on", async () => {
+  const created = await test().create({ command: ENDS_WITH_7 });
+  const running = await test().untilCondition(created, "Ready");
+  await controlPlane().stopApiserver("kill");
+  await untilMissed(test().node, "apiserver");
+  await endBy("SIGUSR1", pidOf(running));
+  await untilRestarted(test().node, running);
+  await controlPlane().startApiserver();
+  await test().until(created, "restarted", ({ status }) => status?.restartCount === 1, PATIENCE_MS);
+  await test().delete(created, PATIENCE_MS);
+}, 120_000);
 
 it("an idle agent asks for nothing", async () => {
   const created = await test().create();
