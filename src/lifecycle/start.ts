@@ -135,8 +135,9 @@ async function takeLease(parts: Parts, { id, record }: Start, undo: Undo): Promi
   await parts.containerd.leases.acquire(id, { expireMs: LEASE_MS });
 }
 
+/** Also that of a first start which a crash cut short after its record was made. */
 async function releaseLease(parts: Parts, { id, record }: Start): Promise<void> {
-  if (record === undefined) await parts.containerd.leases.release(id);
+  if (record === undefined || record.state.starting === true) await parts.containerd.leases.release(id);
 }
 
 /** Without an entry in containerd's sandbox store, a task that ends while containerd is down loses its exit code. */

@@ -1,11 +1,12 @@
 // The node goes down with all that runs and comes up again: what its disk holds says what follows, be the API server there or not.
-import { existsSync } from "node:fs";
-import { rename, rm } from "node:fs/promises";
+import { existsSync, rmSync } from "node:fs";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "@jest/globals";
 import type { Container, ContainerSpec } from "../../src/api/index.ts";
 import { containerPath } from "../../src/kube/index.ts";
+import { run } from "../../src/node/index.ts";
 import { endBy, pidOf, untilRestarted as untilStartedAgain, untilSaid } from "../support/away.ts";
 import { berth } from "../support/cli.ts";
 import { slowPlugin } from "../support/cni.ts";
@@ -27,9 +28,9 @@ const started = async (spec: Partial<ContainerSpec> = {}): Promise<Container> =>
   test().untilCondition(await create(spec), "Ready");
 const statusOf = (container: Container): Container["status"] => test().get(container)?.status;
 
-async function reboot(): Promise<void> {
+async function reboot(flags: Record<string, string> = {}): Promise<void> {
   await test().node.reboot();
-  test().node.startAgent();
+  test().node.startAgent(flags);
 }
 
 describe("a reboot", () => {
@@ -127,6 +128,7 @@ describe("a reboot", () => {
 describe("a reboot in the midst", () => {
   it("of a start, a removal and a stop: each is carried on with", async () => {
     const { node } = test();
+    const runtime = await heldRuntime(node.dir);
     const adding = await slowPlugin(node, "bridge", "ADD");
     const removing = await slowPlugin(node, "host-local", "DEL");
     await rename(join(adding.dir, "bridge"), join(removing.dir, "bridge"));
@@ -135,7 +137,9 @@ describe("a reboot in the midst", () => {
     const stubborn = { command: deaf, terminationGracePeriodSeconds: 300 };
     const [stopped, deleted] = await Promise.all([started(stubborn), started(stubborn)]);
     await node.stopAgent();
-    node.startAgent({ "cni-bin-dir": removing.dir });
+    node.startAgent({ config: runtime.config, "cni-bin-dir": removing.dir });
+    const recorded = await create({ runtime: "held" });
+    await runtime.called();
     const begun = await create({ network: { mode: "Bridge" } });
     await adding.called();
     await test().api.delete(containerPath("default", removed.metadata.name));
@@ -144,16 +148,20 @@ describe("a reboot in the midst", () => {
     await test().patch(stopped, { spec: { desiredState: "Stopped" } });
     await untilEvent(test(), deleted, "Killing");
     await test().until(stopped, "being stopped", ({ status }) => status?.reason === "Stopping");
-    await reboot();
+    runtime.release();
+    await reboot({ config: runtime.config });
 
-    const running = await test().untilCondition(begun, "Ready");
-    expect(running.status).toMatchObject({ restartCount: 0 });
-    expect(running.status).not.toHaveProperty("exitCode");
+    for (const each of [begun, recorded]) {
+      const running = await test().untilCondition(each, "Ready");
+      expect(running.status).toMatchObject({ restartCount: 0 });
+      expect(running.status).not.toHaveProperty("exitCode");
+    }
     await Promise.all([test().untilGone(removed), test().untilGone(deleted)]);
     const rests = await test().until(stopped, "stopped", ({ status }) => status?.state === "Exited");
     expect(rests.status).toMatchObject({ ...REBOOTED, reason: "NodeRebooted", restartCount: 0 });
     expect(conditionsOf(rests)).toEqual(["Ready"]);
-    expect((await test().audit()).task).toEqual([`${begun.metadata.uid}-1`]);
+    const { task, lease } = await test().audit();
+    expect({ task, lease }).toEqual({ task: [begun, recorded].map(idOf).sort(), lease: [] });
     await test().deleteAll();
   });
 });
@@ -232,6 +240,26 @@ describe("a reboot without an API server", () => {
     }
   });
 });
+
+/** An agent's configuration with a runtime `held`: until it is released, it makes no container, but says when it is asked to. */
+async function heldRuntime(
+  dir: string,
+): Promise<{ config: string; called: () => Promise<unknown>; release: () => void }> {
+  const [program, held] = [join(dir, "held-runc"), join(dir, "held")];
+  const [bell, config] = [join(dir, "held.bell"), join(dir, "held.yaml")];
+  const wait = `if [ -e ${held} ]; then echo > ${bell}; sleep 3600; fi`;
+  const script = `#!/bin/sh\ncase " $* " in *" create "*) ${wait} ;; esac\nexec runc "$@"\n`;
+  await Promise.all([writeFile(program, script, { mode: 0o755 }), writeFile(held, ""), run("mkfifo", [bell])]);
+  const options = { BinaryName: program };
+  await writeFile(config, JSON.stringify({ runtimes: { held: { type: "io.containerd.runc.v2", options } } }));
+  return {
+    config,
+    called: () => readFile(bell),
+    release: () => {
+      rmSync(held);
+    },
+  };
+}
 
 const idOf = ({ metadata }: Container): string => `${metadata.uid}-1`;
 
