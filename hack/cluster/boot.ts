@@ -21,11 +21,12 @@ shift 2
 while read -r _ _ _ _ point _; do
   case $point in
     "$run"|"$run"/*) ;;
-    "$others"/*) mount --make-private "$point"; let_go="$point $let_go" ;;
+    "$others"/*) mount --make-private "$point" 2>/dev/null || :; let_go="$point $let_go" ;;
     *) mount --make-private "$point" ;;
   esac
 done </proc/self/mountinfo
-for point in $let_go; do umount --lazy "$point"; done
+# One may have gone by itself, when its owner removed what it was mounted on.
+for point in $let_go; do umount --lazy "$point" 2>/dev/null || :; done
 mount --bind "$id" /proc/sys/kernel/random/boot_id
 exec "$@"
 `;

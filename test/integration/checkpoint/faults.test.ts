@@ -14,6 +14,7 @@ import {
   deleteCheckpoint,
   takeCheckpoint,
   untilCheckpoint,
+  untilReason,
   untilTaken,
 } from "../../support/checkpoint.ts";
 import { untilEvent } from "../../support/events.ts";
@@ -169,6 +170,22 @@ describe("an agent that dies", () => {
     expect(taken.status).toMatchObject({ state: "Completed" });
     expect(readdirSync(checkpointsDir(test()))).toEqual([asked.metadata.uid]);
     await expectGoesOn(container);
+    await test().delete(container);
+    await deleteCheckpoint(test(), asked);
+  });
+
+  it("with the whole node, while a checkpoint is taken: what is not whole goes, and the container has ended", async () => {
+    const memory = "(head -c 100m /dev/zero; sleep 3600) | tail -c 100m & ";
+    const container = await counting({ command: ["sh", "-c", memory + COUNT], restartPolicy: "Never" });
+    const begun = untilBegun(test());
+    const asked = await askCheckpoint(test(), container.metadata.name);
+    await begun;
+    await test().node.reboot();
+    test().node.startAgent();
+    const ended = await test().untilCondition(container, "Failed");
+    expect(ended.status).toMatchObject({ state: "Exited", reason: "NodeRebooted", exitCode: 255 });
+    expect(await untilReason(test(), asked, "WaitingForContainer")).toContain("is not running");
+    expect(readdirSync(checkpointsDir(test()))).toEqual([]);
     await test().delete(container);
     await deleteCheckpoint(test(), asked);
   });
