@@ -52,7 +52,8 @@ export class LocalNode {
   readonly dir: string;
   /** What a reboot would lose, on tmpfs: sockets, namespaces. Short, for a socket's path has at most 107 bytes. */
   readonly runDir: string;
-  readonly containerdVersion: ContainerdVersion;
+  /** The containerd that was started last, or is to be. */
+  containerdVersion: ContainerdVersion;
   readonly containerdNamespace: string;
   readonly bridgeName: string;
   readonly bridgeSubnet: string;
@@ -112,9 +113,11 @@ export class LocalNode {
    * Starts containerd, unless it runs, and waits until it serves.
    *
    * @param options.criu whether it finds CRIU (default); without, it has nothing but its own programs in its PATH
+   * @param options.version another one than before, with what that has left
    * @throws DaemonError
    */
-  async startContainerd(options: { criu?: boolean } = {}): Promise<void> {
+  async startContainerd(options: { criu?: boolean; version?: ContainerdVersion } = {}): Promise<void> {
+    this.containerdVersion = options.version ?? this.containerdVersion;
     for (const dir of [this.dir, this.runDir]) mkdirSync(dir, { recursive: true, mode: 0o711 });
     await joinMachine(this.dir);
     const bin = this.#tools.containerdDir(this.containerdVersion);

@@ -41,8 +41,12 @@ export async function readiness({ metricsAddress }: LocalNode): Promise<Readines
 }
 
 /** Waits until an agent says of one thing it needs that it misses it, and answers all it says. */
-export async function untilMissed(node: LocalNode, check: "containerd" | "apiserver"): Promise<Readiness> {
-  const deadline = Date.now() + TIMEOUT_MS;
+export async function untilMissed(
+  node: LocalNode,
+  check: "containerd" | "apiserver",
+  timeoutMs = TIMEOUT_MS,
+): Promise<Readiness> {
+  const deadline = Date.now() + timeoutMs;
   for (;;) {
     const said = await readiness(node);
     const line = said.lines.find((candidate) => candidate.startsWith(`${check}: `));
