@@ -12,8 +12,8 @@ export interface CallOptions {
   lease?: string | undefined;
   /** Cancels the call; it then fails with CANCELLED. */
   signal?: AbortSignal | undefined;
-  /** Makes the call also while containerd is known not to answer: it is what finds that out. */
-  evenIfHung?: boolean | undefined;
+  /** The call finds out whether containerd hangs: it is made in any case, and its deadline says so. */
+  probe?: boolean | undefined;
 }
 
 /** A method of a generated service, with its message types. */
@@ -49,21 +49,18 @@ const CHANNEL_OPTIONS = {
   // containerd hangs is found out by the Subscription.
 };
 
-/** What a person is told of a containerd that hangs. */
-export const NO_ANSWER = "containerd does not answer";
-
 /**
  * A gRPC channel to containerd's socket in one containerd namespace. Connects when first used and again whenever
  * containerd is back; a call made while it is away fails with UNAVAILABLE instead of waiting.
  */
 export class Connection {
   readonly namespace: string;
-  /**
-   * Whether containerd is known not to answer, though it is there. Unary calls fail at once then, with UNAVAILABLE; those
-   * under way fail so at their deadline, for they may be answered yet.
-   */
-  hung = false;
   readonly #client: Client;
+  /**
+   * containerd is known not to answer, though it is there. Unary calls fail at once then, with UNAVAILABLE; those under
+   * way fail so at their deadline, for they may be answered yet.
+   */
+  #hung = false;
 
   constructor(options: { address: string; namespace: string }) {
     this.namespace = options.namespace;
@@ -78,7 +75,7 @@ export class Connection {
     options: CallOptions = {},
   ): Promise<MessageShape<O>> {
     return new Promise((resolve, reject) => {
-      if (this.hung && options.evenIfHung !== true) {
+      if (this.#hung && options.probe !== true) {
         reject(noAnswer(method));
         return;
       }
@@ -86,8 +83,14 @@ export class Connection {
       const message = create(method.input, request);
       const finish = (error: Error | null, answer?: MessageShape<O>): void => {
         options.signal?.removeEventListener("abort", cancel);
-        if (answer !== undefined && error === null) resolve(answer);
-        else reject(this.#failed(method, error));
+        if (answer !== undefined && error === null) {
+          this.#hung = false;
+          resolve(answer);
+          return;
+        }
+        const failure = toContainerdError(nameOf(method), error);
+        if (options.probe === true) this.#hung = isDeadlineExceeded(failure);
+        reject(this.#hung && isDeadlineExceeded(failure) ? noAnswer(method) : failure);
       };
       const callOptions = this.#options(options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
       const metadata = this.#metadata(options);
@@ -152,11 +155,6 @@ export class Connection {
     this.#client.close();
   }
 
-  #failed(method: Pick<DescMethod, "name" | "parent">, error: Error | null): Error {
-    const failure = toContainerdError(nameOf(method), error);
-    return this.hung && isDeadlineExceeded(failure) ? noAnswer(method) : failure;
-  }
-
   #options(timeoutMs: number | undefined): GrpcCallOptions {
     return timeoutMs === undefined || timeoutMs === Infinity ? {} : { deadline: Date.now() + timeoutMs };
   }
@@ -181,7 +179,7 @@ function codec<I extends DescMessage, O extends DescMessage>(method: Method<I, O
 }
 
 function noAnswer(method: Pick<DescMethod, "name" | "parent">): ContainerdError {
-  return new ContainerdError(nameOf(method), status.UNAVAILABLE, NO_ANSWER);
+  return new ContainerdError(nameOf(method), status.UNAVAILABLE, "containerd does not answer");
 }
 
 /** `Tasks.Create`. */

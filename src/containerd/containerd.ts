@@ -7,7 +7,7 @@ import { serviceClient } from "./client.ts";
 import { Connection } from "./connection.ts";
 import { ImagePullError, isNotFound } from "./errors.ts";
 import type { SubscribeOptions } from "./events.ts";
-import { NoAnswer, Subscription } from "./events.ts";
+import { Subscription } from "./events.ts";
 import type { PulledImage } from "./images.ts";
 import { ImageReader } from "./images.ts";
 import { Leases } from "./leases.ts";
@@ -175,11 +175,7 @@ export class Containerd {
 
   /** Follows containerd's events until closed, through its restarts. */
   subscribe(options: SubscribeOptions): Subscription {
-    const onConnected: SubscribeOptions["onConnected"] = (connected, error) => {
-      this.#connection.hung = error instanceof NoAnswer;
-      options.onConnected(connected, error);
-    };
-    return new Subscription(this.events, { ...options, onConnected }, this.#logger);
+    return new Subscription(this.events, options, this.#logger);
   }
 
   /** Closes the connection. Close subscriptions first. */

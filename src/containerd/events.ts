@@ -3,12 +3,9 @@ import type { Any } from "@bufbuild/protobuf/wkt";
 import { anyUnpack, EmptySchema } from "@bufbuild/protobuf/wkt";
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { status } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import { packMessage } from "./any.ts";
 import type { ServiceClient } from "./client.ts";
-import { NO_ANSWER } from "./connection.ts";
-import { ContainerdError, isDeadlineExceeded } from "./errors.ts";
 import type { Events } from "./proto/event_service_pb.ts";
 import * as events from "./proto/events_pb.ts";
 import type { Envelope } from "./proto/types_pb.ts";
@@ -52,7 +49,7 @@ export interface SubscribeOptions {
   /**
    * true when the subscription is known to hold: what happens from now on will be told. Look at the state then, for what
    * happened before; true comes again from time to time, for an event may be lost. false, once, when it broke, could not
-   * be made, or containerd does not answer (a {@link NoAnswer}); it is tried again until it holds.
+   * be made, or containerd does not answer; it is tried again until it holds.
    */
   readonly onConnected: (connected: boolean, error?: unknown) => void;
   /** Shortened by tests. */
@@ -70,15 +67,6 @@ export interface SubscriptionTiming {
 }
 
 const TIMING: SubscriptionTiming = { beatMs: 10_000, answerMs: 15_000, lookMs: 300_000 };
-
-/** containerd is there, and does not answer. */
-export class NoAnswer extends ContainerdError {
-  override readonly name = "NoAnswer";
-
-  constructor(answerMs: number) {
-    super("Events.Publish", status.UNAVAILABLE, `${NO_ANSWER} (for ${answerMs / 1000} s)`);
-  }
-}
 
 const TASK_EVENTS = createRegistry(
   events.TaskCreateSchema,
@@ -104,7 +92,8 @@ export class Subscription {
   readonly #timing: SubscriptionTiming;
   readonly #logger: Logger;
   readonly #closed = new AbortController();
-  #state: "unknown" | "connected" | "broken" | "hung" = "unknown";
+  /** Undefined before the first attempt has shown. */
+  #connected: boolean | undefined;
   /** When `onConnected(true)` was called last, by the monotonic clock. */
   #toldAt = 0;
 
@@ -126,7 +115,7 @@ export class Subscription {
     for (;;) {
       const error = await this.#follow();
       if (signal.aborted) return;
-      if (this.#state === "connected") backoffMs = BACKOFF.firstMs;
+      if (this.#connected === true) backoffMs = BACKOFF.firstMs;
       this.#disconnected(error);
       await delay(backoffMs, undefined, { signal }).catch(() => undefined);
       backoffMs = Math.min(backoffMs * 2, BACKOFF.mostMs);
@@ -171,7 +160,7 @@ export class Subscription {
 
   /**
    * Publishes the marker until it was seen: what is published before the subscription holds is lost.
-   * @throws NoAnswer; Error when it does not come back; the signal's reason
+   * @throws ContainerdError; Error when it does not come back; the signal's reason
    */
   async #publish(topic: string, seen: AbortSignal, signal: AbortSignal): Promise<void> {
     const { answerMs } = this.#timing;
@@ -180,11 +169,7 @@ export class Subscription {
     const until = performance.now() + answerMs;
     for (let waitMs = MARKER.firstMs; !seen.aborted; waitMs = Math.min(waitMs * 2, MARKER.mostMs)) {
       if (performance.now() > until) throw new Error("containerd's event stream does not bring what is published");
-      await this.#events
-        .publish({ topic, event }, { timeoutMs: answerMs, signal, evenIfHung: true })
-        .catch((error: unknown) => {
-          throw isDeadlineExceeded(error) ? new NoAnswer(answerMs) : error;
-        });
+      await this.#events.publish({ topic, event }, { timeoutMs: answerMs, signal, probe: true });
       await delay(waitMs, undefined, { signal: either }).catch(() => undefined);
       signal.throwIfAborted();
     }
@@ -203,16 +188,15 @@ export class Subscription {
 
   #proven(): void {
     const now = performance.now();
-    if (this.#state === "connected" && now - this.#toldAt < this.#timing.lookMs) return;
-    this.#state = "connected";
+    if (this.#connected === true && now - this.#toldAt < this.#timing.lookMs) return;
+    this.#connected = true;
     this.#toldAt = now;
     this.#options.onConnected(true);
   }
 
   #disconnected(error: unknown): void {
-    const state = error instanceof NoAnswer ? "hung" : "broken";
-    if (this.#state === state) return;
-    this.#state = state;
+    if (this.#connected === false) return;
+    this.#connected = false;
     this.#options.onConnected(false, error);
   }
 }

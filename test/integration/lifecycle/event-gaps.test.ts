@@ -5,7 +5,7 @@ import { setImmediate as tick } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, it } from "@jest/globals";
 import type { Container } from "../../../src/api/index.ts";
 import { endBy, pidOf, readiness, untilMissed } from "../../support/away.ts";
-import { ContainerdProxy } from "../../support/containerd-proxy.ts";
+import { ContainerdProxy, type Gate } from "../../support/containerd-proxy.ts";
 import { untilRestarted } from "../../support/restart.ts";
 import { useNode } from "../../support/test-node.ts";
 
@@ -47,13 +47,15 @@ it("an end is in the record before its task is deleted, and told after that", as
   const running = await test().untilCondition(created, "Ready");
   const deletion = proxy.hold("Tasks/Delete");
   process.kill(pidOf(running), "SIGUSR1");
-  await deletion.called;
-  expect(await recordedState(created)).toMatchObject({
-    lastEnd: { exitCode: 4, reason: "OOMKilled", oomKilled: true, requested: false },
-  });
-  expect(await recordedState(created)).not.toHaveProperty("run");
-  expect(test().get(created)?.status).toEqual(running.status);
-  deletion.open();
+  try {
+    await deletion.called;
+    const state = await recordedState(created);
+    expect(state).toMatchObject({ lastEnd: { exitCode: 4, reason: "OOMKilled", oomKilled: true, requested: false } });
+    expect(state).not.toHaveProperty("run");
+    expect(test().get(created)?.status).toEqual(running.status);
+  } finally {
+    deletion.open();
+  }
   const { status } = await test().untilCondition(created, "Failed");
   expect(status).toMatchObject({ exitCode: 4, reason: "OOMKilled", oomKilled: true });
 });
@@ -132,9 +134,11 @@ it("a containerd that hangs is as one that is away, and ends meanwhile are found
   const { node } = test();
   const created = await test().create({ command: ENDS_WITH_7, restartPolicy: "OnFailure" });
   const running = await test().untilCondition(created, "Ready");
+  const starting = await startHeldUp();
   const { containerdPid = 0 } = node;
   process.kill(containerdPid, "SIGSTOP");
   try {
+    starting.creation.open();
     await endBy("SIGUSR1", pidOf(running));
     const { ready, lines } = await untilMissed(node, "containerd", HANG_MS);
     expect(ready).toBe(false);
@@ -143,8 +147,12 @@ it("a containerd that hangs is as one that is away, and ends meanwhile are found
     const told = await test().until(fresh, "told", ({ status }) => status?.reason === "RuntimeUnavailable", HANG_MS);
     expect(told.status).toMatchObject({ state: "Pending", message: expect.stringContaining("does not answer") });
     expect(test().get(created)?.status).toEqual(running.status);
+    expect(test().get(starting.container)?.status?.reason).not.toBe("RuntimeError");
     process.kill(containerdPid, "SIGCONT");
     await test().untilCondition(fresh, "Ready");
+    // What was under way has its answer after all.
+    const { status } = await test().untilCondition(starting.container, "Ready");
+    expect(status).not.toHaveProperty("startAttempts");
     const restarted = await untilRestarted(test(), created, 1);
     expect(restarted.status).toMatchObject({ exitCode: 7 });
     expect(runsOf(created)).toBe(2);
@@ -153,6 +161,14 @@ it("a containerd that hangs is as one that is away, and ends meanwhile are found
     process.kill(containerdPid, "SIGCONT");
   }
 }, 120_000);
+
+/** A container that is being started: containerd has not heard yet that its task is to be made. */
+async function startHeldUp(): Promise<{ container: Container; creation: Gate }> {
+  const creation = proxy.hold("Tasks/Create");
+  const container = await test().create();
+  await creation.called;
+  return { container, creation };
+}
 
 /** How a container's runs went, as its record has it. */
 async function recordedState({ metadata }: Container): Promise<unknown> {
