@@ -155,6 +155,7 @@ export class Subscription {
       return failure ?? error;
     } finally {
       attempt.abort();
+      seen.abort();
     }
   }
 
@@ -165,12 +166,11 @@ export class Subscription {
   async #publish(topic: string, seen: AbortSignal, signal: AbortSignal): Promise<void> {
     const { answerMs } = this.#timing;
     const event = packMessage(EmptySchema, {});
-    const either = AbortSignal.any([seen, signal]);
     const until = performance.now() + answerMs;
     for (let waitMs = MARKER.firstMs; !seen.aborted; waitMs = Math.min(waitMs * 2, MARKER.mostMs)) {
       if (performance.now() > until) throw new Error("containerd's event stream does not bring what is published");
       await this.#events.publish({ topic, event }, { timeoutMs: answerMs, signal, probe: true });
-      await delay(waitMs, undefined, { signal: either }).catch(() => undefined);
+      await delay(waitMs, undefined, { signal: seen }).catch(() => undefined);
       signal.throwIfAborted();
     }
   }
