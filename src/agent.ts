@@ -12,7 +12,7 @@ import { CheckpointController } from "./lifecycle/checkpoint/controller.ts";
 import { makeParts, type NodeSettings, type Parts } from "./lifecycle/parts.ts";
 import { reconcile } from "./lifecycle/reconcile.ts";
 import { keyOf as recordKey } from "./lifecycle/record.ts";
-import { sweep } from "./lifecycle/remove.ts";
+import { releaseLeases, sweep } from "./lifecycle/remove.ts";
 import { meetNeighbours } from "./lifecycle/observe.ts";
 import { StatusWriter } from "./lifecycle/status-writer.ts";
 import { detectCgroups, nodeFacts } from "./node/index.ts";
@@ -253,6 +253,7 @@ export class Agent {
         await meetNeighbours(this.#parts);
         this.#swept = true;
       }
+      await releaseLeases(this.#parts);
       // It may be gone again: the next connection says so.
       if (!this.#isSubscribed()) return;
       this.#away = undefined;

@@ -1,6 +1,7 @@
 /** The finalizer that keeps a deleted object until its container is gone. */
 import { FINALIZER, type ObjectMeta } from "../api/index.ts";
 import { ApiError, containerPath, isConflict, isNotFound, keyOf, type KubeApi } from "../kube/index.ts";
+import { bothOf } from "./failure.ts";
 import { WRITE_TIMEOUT_MS } from "./status-writer.ts";
 
 /** An object of any kind of ours, and the cache that its writes go through. */
@@ -16,8 +17,28 @@ function hasFinalizer({ metadata }: Owned): boolean {
 }
 
 /**
- * Puts the finalizer on an object that lacks it. It may be done beside the start: should the object go before, the watch
- * says so, and what was started is removed all the same.
+ * Puts the finalizer on an object that lacks it, beside some work with the object. Should the object go before, the watch
+ * says so, and what was started is removed all the same. When what the work wrote came in between, it is tried once more:
+ * own writes are no news that would bring the object back.
+ * @throws what the work throws; ApiError, ApiUnavailable
+ */
+export async function withFinalizer<T extends Owned, R>(
+  api: KubeApi,
+  cache: Cache<T> & { get(key: string): T | undefined },
+  object: T,
+  work: Promise<R>,
+): Promise<R> {
+  const [result] = await bothOf(work, ensureFinalizer(api, cache, object));
+  const now = cache.get(keyOf(object));
+  const { uid, resourceVersion } = object.metadata;
+  if (now?.metadata.uid === uid && now.metadata.resourceVersion !== resourceVersion) {
+    await ensureFinalizer(api, cache, now);
+  }
+  return result;
+}
+
+/**
+ * Puts the finalizer on an object that lacks it.
  * @param path the object's, a Container's unless given
  * @throws ApiError, ApiUnavailable
  */

@@ -12,8 +12,8 @@ import { act } from "./act.ts";
 import { autoRemove, isOver } from "./auto-remove.ts";
 import { usedCheckpoint } from "./checkpoint/restore.ts";
 import { ABSENT, decide, type Desired, type Observed, recordedWish } from "./decide.ts";
-import { bothOf, verdictAfter } from "./failure.ts";
-import { dropFinalizer, ensureFinalizer } from "./finalizer.ts";
+import { verdictAfter } from "./failure.ts";
+import { dropFinalizer, withFinalizer } from "./finalizer.ts";
 import { followLog } from "./log.ts";
 import { neighbourOf } from "./neighbour.ts";
 import { observe } from "./observe.ts";
@@ -67,7 +67,7 @@ export interface Reconcile {
 export async function reconcile(r: Reconcile, key: string): Promise<void> {
   const object = r.cache.get(key);
   if (object === undefined) return withoutObject(r, key);
-  const [over] = await bothOf(withObject(r, key, object), ensureFinalizer(r.parts.api, r.cache, object));
+  const over = await withFinalizer(r.parts.api, r.cache, object, withObject(r, key, object));
   if (over) await autoRemove(r, key, object);
 }
 

@@ -75,6 +75,14 @@ async function sandboxIDs(parts: Parts): Promise<string[]> {
   return list.map(({ sandboxId }) => sandboxId);
 }
 
+/** Releases leases of starts that were cut short, or lost containerd, after their record was made: from then on that keeps the snapshot. */
+export async function releaseLeases(parts: Pick<Parts, "containerd" | "records">): Promise<void> {
+  const leased = await parts.containerd.leases.ids();
+  if (leased.length === 0) return;
+  const recorded = new Set((await parts.records.list()).map(({ id }) => id));
+  await Promise.all(leased.filter((id) => recorded.has(id)).map((id) => parts.containerd.leases.release(id)));
+}
+
 /** Whether failed undos have left something of an object. */
 export function hasRemains(parts: Pick<Parts, "remains">, uid: string | undefined): boolean {
   return uid !== undefined && parts.remains.values().some((id) => id.startsWith(`${uid}-`));

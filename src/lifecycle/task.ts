@@ -32,12 +32,21 @@ export async function createTask(
   // Also on a failure: a client whose call was cut off can't know whether the task was made.
   undo.defer(() => deleteTask(parts, record.id));
   const stdio = await prepareStdio(parts, record, output, undo);
-  await parts.containerd.tasks.create({
-    containerId: record.id,
-    rootfs: [...rootfs],
-    ...stdio,
-    ...(options === undefined ? {} : { options }),
-  });
+  const create = () =>
+    parts.containerd.tasks.create({
+      containerId: record.id,
+      rootfs: [...rootfs],
+      ...stdio,
+      ...(options === undefined ? {} : { options }),
+    });
+  try {
+    await create();
+  } catch (error) {
+    if (!isAlreadyExists(error)) throw error;
+    // It was seen that there is none: what is in its place is the shim of one that never came to be.
+    await deleteTask(parts, record.id);
+    await create();
+  }
 }
 
 /** The shim appends to what is there; a file that is not, it does not make. */
@@ -76,13 +85,16 @@ export async function thaw(parts: Parts, id: string): Promise<void> {
   }
 }
 
-/** Deletes a task, killing it first if it still runs; one that is gone is as good. */
+/**
+ * Deletes a task, killing it first if it still runs; one that is gone is as good. The deletion is asked for also where
+ * there is none: a containerd that was killed between a shim's start and its task's creation keeps that shim, for it has an
+ * entry in the sandbox store, and nothing else ends it.
+ */
 export async function deleteTask(parts: Parts, id: string): Promise<void> {
   const task = await parts.containerd.task(id);
-  if (task === undefined) return;
   // Also one that was never started, though deletion takes it: runc would look for its end for ten seconds.
-  if (task.status !== "stopped") await signalTask(parts, id, SIGKILL);
-  if (task.status !== "stopped" && task.status !== "created") {
+  if (task !== undefined && task.status !== "stopped") await signalTask(parts, id, SIGKILL);
+  if (task !== undefined && task.status !== "stopped" && task.status !== "created") {
     await parts.containerd.tasks.wait({ containerId: id }, { timeoutMs: 30_000 }).catch(ignoreNotFound);
   }
   await parts.containerd.tasks.delete({ containerId: id }).catch(ignoreNotFound);

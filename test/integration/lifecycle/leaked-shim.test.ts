@@ -1,0 +1,51 @@
+// containerd dies between a shim's start and its task's creation. As the container has an entry in the sandbox store, the
+// next containerd keeps the shim, has no task of that name, and makes none either as long as the shim is there.
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { beforeAll, expect, it } from "@jest/globals";
+import { findTools } from "../../../hack/cluster/tools.ts";
+import { run } from "../../../src/node/index.ts";
+import { untilMissed } from "../../support/away.ts";
+import { useNode } from "../../support/test-node.ts";
+
+const test = useNode({ startAgent: false });
+
+const inNode = (...names: string[]): string => join(test().node.dir, ...names);
+
+beforeAll(async () => {
+  const { node } = test();
+  const runc = join(findTools().runcDir, "runc");
+  // While there is a file "stuck", a container's creation says that it has begun, and comes to no end.
+  const script = `case " $* " in *" create "*) [ ! -e ${inNode("stuck")} ] || { : >${inNode("begun")}; exec cat ${inNode("never")}; } ;; esac`;
+  await run("mkfifo", [inNode("never")]);
+  await mkdir(inNode("bin"));
+  await writeFile(inNode("bin/runc"), `#!/bin/sh\n${script}\nexec ${runc} "$@"\n`, { mode: 0o755 });
+  const runtimes = { slow: { type: "io.containerd.runc.v2", options: { BinaryName: inNode("bin/runc") } } };
+  await writeFile(inNode("agent.yaml"), JSON.stringify({ runtimes }));
+  node.startAgent({ config: inNode("agent.yaml") });
+  await node.agentReady();
+});
+
+it.each<["sees it happen" | "is killed, too"]>([["sees it happen"], ["is killed, too"]])(
+  "the shim is taken away and the container started by an agent that %s",
+  async (how) => {
+    const { node } = test();
+    const before = await test().audit();
+    await writeFile(inNode("stuck"), "");
+    const created = await test().create({ runtime: "slow" });
+    while (!existsSync(inNode("begun"))) await delay(20);
+    if (how === "is killed, too") await node.stopAgent("kill");
+    await node.stopContainerd("kill");
+    if (how === "sees it happen") await untilMissed(node, "containerd");
+    await rm(inNode("stuck"));
+    await rm(inNode("begun"));
+    await node.startContainerd();
+    node.startAgent({ config: inNode("agent.yaml") });
+    const { status } = await test().untilCondition(created, "Ready");
+    expect(status).toMatchObject({ state: "Running", restartCount: 0 });
+    await test().delete(created);
+    expect(await test().leaks(before)).toEqual([]);
+  },
+);
