@@ -22,6 +22,11 @@ export class History {
     this.#entries.push({ time: Date.now(), about, text });
   }
 
+  /** What was said to be about something whose notes hold a word. */
+  aboutsOf(word: string): string[] {
+    return [...new Set(this.#entries.filter(({ text }) => text.includes(word)).map(({ about }) => about))];
+  }
+
   /** Of some things, with the lines of an agent's log that contain one of these words, by time. */
   tell(abouts: readonly string[], log: { file: string; words: readonly string[] }): string[] {
     const said = agentLines(log.file, log.words);

@@ -20,6 +20,7 @@ const PORTS_A_NODE = 50;
 const SETTLE_MS = 150_000;
 const READY_MS = 60_000;
 const LOOK_AGAIN_MS = 1000;
+const UID = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/;
 
 /** What a run is to do. */
 export interface ChaosOptions {
@@ -246,11 +247,13 @@ export class Chaos {
 
   #explain(about: Slot | LocalNode, lines: readonly string[]): void {
     this.#failures.push(...lines.map((line) => `${about.name}: ${line}`));
-    if (about instanceof LocalNode) return;
+    if (about instanceof LocalNode) {
+      const ids = new Set(lines.flatMap((line) => UID.exec(line)?.[0] ?? []));
+      for (const id of ids) this.#tell(this.#cluster.nodes.indexOf(about), this.#history.aboutsOf(id), [id]);
+      return;
+    }
     const { name, node, wished, nodeName } = about;
     const container = this.#slots.get(about);
-    const words = [`default/${name}"`, `"${name}"`, ...(container === undefined ? [] : [container.metadata.uid])];
-    const abouts = [name, `agent-${node}`, `containerd-${node}`, "apiserver"];
     const runs = wished === undefined ? [] : readJournal(wished.dir).map((run) => JSON.stringify(run));
     this.#options.say(
       [
@@ -258,9 +261,17 @@ export class Chaos {
         `wished: ${JSON.stringify(wished)}`,
         `is: ${container === undefined ? "gone" : summaryOf(container)}`,
         `runs: ${runs.join(" ")}`,
-        ...this.#history.tell(abouts, { file: this.#node(node).agentLogFile, words }),
       ].join("\n"),
     );
+    this.#tell(node, [name], container === undefined ? [] : [container.metadata.uid]);
+  }
+
+  /** Tells the history of slots' Containers, with that of all that failed on their node. */
+  #tell(node: number, names: readonly string[], ids: readonly string[]): void {
+    const words = [...names.map((name) => `default/${name}"`), ...names.map((name) => `"${name}"`), ...ids];
+    const abouts = [...names, `agent-${node}`, `containerd-${node}`, "apiserver"];
+    const lines = this.#history.tell(abouts, { file: this.#node(node).agentLogFile, words });
+    this.#options.say([`\nhistory of ${[...names, ...ids].join(", ")}:`, ...lines].join("\n"));
   }
 
   /** Of objects that are wished no more, once. */
