@@ -57,6 +57,8 @@ const MINUTE = 60_000;
 
 /** A node's containerd: its services as typed clients, and what takes more than one call. */
 export class Containerd {
+  /** containerd's own namespace. */
+  readonly namespace: string;
   readonly snapshotter: string;
   readonly platform: Platform;
   readonly containers: ServiceClient<typeof Containers>;
@@ -79,6 +81,7 @@ export class Containerd {
     const connection = new Connection(options);
     this.#connection = connection;
     this.#logger = options.logger;
+    this.namespace = options.namespace;
     this.snapshotter = options.snapshotter;
     this.platform = platformOf(process.arch);
     this.containers = serviceClient(connection, Containers);

@@ -1,8 +1,9 @@
 /** A container's cgroup: where it lies, and how it goes. */
 import { posix } from "node:path";
 import { isNotFound } from "../containerd/index.ts";
-import { findCgroups, removeCgroup, removeEmptyCgroups } from "../node/index.ts";
+import { errorCode, findCgroups, removeCgroup, removeEmptyCgroups } from "../node/index.ts";
 import { SpecError } from "../oci/index.ts";
+import { endLostTask } from "./lost-task.ts";
 import type { Parts } from "./parts.ts";
 import { type Applied, generationOf } from "./record.ts";
 
@@ -32,11 +33,18 @@ export async function recordedCgroup(parts: Parts, id: string): Promise<string> 
   return (await parts.records.spec(id)).linux.cgroupsPath;
 }
 
-/** Removes what is left of a container's cgroup, and the `cgroupParent` that it was the last one in. */
+/**
+ * Removes what is left of a container's cgroup, and the `cgroupParent` that it was the last one in. The container has no
+ * task any more: whoever is still in there has been lost, and is ended.
+ */
 export async function removeCgroups(parts: Parts, id: string): Promise<void> {
   const { cgroups, cgroupRoot } = parts;
   for (const path of await cgroupsOf(parts, id)) {
-    await removeCgroup(cgroups, path);
+    await removeCgroup(cgroups, path).catch(async (error: unknown) => {
+      if (errorCode(error) !== "EBUSY") throw error;
+      await endLostTask(parts, id, path);
+      await removeCgroup(cgroups, path);
+    });
     await removeEmptyCgroups(cgroups, path, cgroupRoot);
   }
 }

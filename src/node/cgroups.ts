@@ -81,6 +81,20 @@ export async function removeCgroup(cgroups: Cgroups, cgroupsPath: string): Promi
   for (const directory of cgroupDirectories(cgroups, cgroupsPath)) await removeTree(directory);
 }
 
+/** The processes in a cgroup and in those below it, as this process's own pid namespace numbers them. */
+export async function processesIn(cgroups: Cgroups, cgroupsPath: string): Promise<number[]> {
+  const found = await Promise.all(cgroupDirectories(cgroups, cgroupsPath).map(processesBelow));
+  return [...new Set(found.flat())];
+}
+
+async function processesBelow(directory: string): Promise<number[]> {
+  const entries = (await orMissing(readdir(directory, { withFileTypes: true }))) ?? [];
+  const below = entries.filter((entry) => entry.isDirectory()).map(({ name }) => processesBelow(join(directory, name)));
+  const own = ((await orMissing(readFile(join(directory, "cgroup.procs"), "utf8"))) ?? "").split("\n");
+  // 0 is one of another pid namespace.
+  return [...own.map(Number).filter((pid) => pid > 0), ...(await Promise.all(below)).flat()];
+}
+
 /** Removes the cgroups above a path, the nearest first, as long as they are empty, but not `root` nor what is above it. */
 export async function removeEmptyCgroups(cgroups: Cgroups, cgroupsPath: string, root: string): Promise<void> {
   for (const { mountPoint } of cgroups.hierarchies) {

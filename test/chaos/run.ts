@@ -11,7 +11,7 @@ import { History } from "./history.ts";
 import { alive, readJournal } from "./journal.ts";
 import { judge } from "./model.ts";
 import { ANCHOR, type PlannedWish, Planner, type Round } from "./plan.ts";
-import { type Slot, Slots, summaryOf } from "./slots.ts";
+import { type Slot, Slots, StuckWish, summaryOf } from "./slots.ts";
 
 /** Published by the slots' Containers, one each; below those that the kernel gives to clients. */
 const FIRST_PORT = 20_000;
@@ -152,6 +152,7 @@ export class Chaos {
   /** Each slot's wishes go one after the other, and so do each part's faults; beside each other all of them. */
   async #churn({ lengthMs, wishes, faults }: Round): Promise<void> {
     const started = Date.now();
+    this.#slots.deadline = started + lengthMs + SETTLE_MS;
     const inTurn = async <T extends { at: number }>(things: readonly T[], each: (thing: T) => Promise<void>) => {
       for (const thing of things) {
         await delay(Math.max(0, started + thing.at - Date.now()));
@@ -182,8 +183,13 @@ export class Chaos {
   async #wish({ slot: number, wish }: PlannedWish): Promise<void> {
     const slot = this.#all[number];
     if (slot === undefined) throw new Error(`there is no slot ${number}`);
-    await this.#slots.carryOut(slot, wish);
-    this.#watchRuns(slot);
+    try {
+      await this.#slots.carryOut(slot, wish);
+      this.#watchRuns(slot);
+    } catch (error) {
+      if (!(error instanceof StuckWish)) throw error;
+      this.#explain(slot, [`its ${wish.verb} is stuck: ${error.message}`]);
+    }
   }
 
   /** Looks at each start, at once, whether another container of the object is there. */

@@ -55,6 +55,11 @@ export interface Slot {
   readonly earlier: Wished[];
 }
 
+/** A wish that could not be carried out: what was there before does not go, or the API server does not come back. */
+export class StuckWish extends Error {
+  override readonly name = "StuckWish";
+}
+
 /** What slots need. */
 export interface SlotsOptions {
   readonly api: KubeApi;
@@ -73,6 +78,8 @@ export class Slots {
   #objects = 0;
   /** Wishes that the API server has taken. */
   wishes = 0;
+  /** When to give up on a wish. */
+  deadline = Infinity;
 
   constructor(options: SlotsOptions) {
     this.#options = options;
@@ -107,7 +114,10 @@ export class Slots {
     this.#listeners.delete(listener);
   }
 
-  /** Carries out a wish; returns when the API server, or the container, has it. One that has lost its object is dropped. */
+  /**
+   * Carries out a wish; returns when the API server, or the container, has it. One that has lost its object is dropped.
+   * @throws StuckWish
+   */
   async carryOut(slot: Slot, wish: Wish): Promise<void> {
     const { history } = this.#options;
     history.note(slot.name, `wish: ${JSON.stringify(wish)}`);
@@ -180,6 +190,7 @@ export class Slots {
         // The answer to an earlier try may have been lost.
         if (there?.metadata.annotations?.["chaos/object"] === mark) return undefined;
         // The last one is on its way out, which its node's agent has to allow.
+        this.#keepOn("what was there before does not go");
         await this.news(1000);
       }
     }
@@ -228,9 +239,14 @@ export class Slots {
         return await request();
       } catch (error) {
         if (!isUnavailable(error) && !isConflict(error)) throw error;
+        this.#keepOn(String(error));
         await delay(AGAIN_MS);
       }
     }
+  }
+
+  #keepOn(why: string): void {
+    if (Date.now() > this.deadline) throw new StuckWish(why);
   }
 
   #note(name: string, object: Container | undefined): void {
