@@ -41,6 +41,7 @@ export class CrashAgent {
         HOME: process.env["HOME"],
         BERTH_CRASH_SOCKET: socket,
         BERTH_CRASH_SOURCE: source,
+        NODE_COMPILE_CACHE: join(node.dir, "compile-cache"),
         // The node's own agent, as far as its clearing away is concerned.
         ...Daemon.mark(join(node.dir, "agent")),
       },

@@ -15,7 +15,7 @@ const passed = (name: string, path: Way): Path<Subject> => ({ name, isWalked: fa
 const REMOVAL: Way = { trigger: (subject) => subject.delete(), reached: (subject) => subject.isGone() };
 
 /** All rings. */
-export const RINGS = ["pull", "end", "automatic removal", "recovery", "checkpoints", "life"] as const;
+export const RINGS = ["pull", "end", "automatic removal", "life", "checkpoints", "recovery"] as const;
 
 /** A ring of a node. */
 export function ringOf(test: TestNode, name: (typeof RINGS)[number]): Ring<Subject> {
@@ -143,7 +143,11 @@ const AUTO_REMOVAL: readonly Path<Subject>[] = [
 ];
 
 /** Counts in a file, by a shell that remembers the number. */
-const COUNT = "echo run >>/marks/runs; i=0; while true; do i=$((i + 1)); echo $i >>/marks/numbers; sleep 0.03; done";
+const COUNT = [
+  "trap 'exit 0' TERM",
+  "echo run >>/marks/runs",
+  "i=0; while true; do i=$((i + 1)); echo $i >>/marks/numbers; sleep 0.03; done",
+].join("; ");
 
 /** Checkpoints, one that its container outlives and one that it goes on from. Its process is started once in all. */
 const CHECKPOINTS: readonly Path<Subject>[] = [

@@ -51,7 +51,7 @@ interface Rest<S> {
 
 /** Milliseconds without anything happening after which an agent is at rest. */
 const REST_MS = 80;
-const RECORDED_REST_MS = 400;
+const RECORDED_REST_MS = 250;
 /** Milliseconds that a moment may be late for, when its path is through. */
 const LATE_MS = 1500;
 /** How often a point is tried that is not come to: what is done beside each other is not always done in one order. */
@@ -91,8 +91,13 @@ export class Walk {
     await Promise.all([this.#agent.kill(), this.#next.kill()]);
   }
 
-  /** Goes a ring once without killing anything, and answers what each of its paths was seen to do. */
+  /**
+   * Goes a ring without killing anything, and answers what each of its paths was seen to do: the second time, for the first
+   * does much that is done from then on.
+   */
   async record<S>(ring: Ring<S>): Promise<Map<string, Moment[]>> {
+    const first = ring.subject(++this.#subjects);
+    for (const path of ring.paths) await this.#pass(first, path);
     const recordings = new Map<string, Moment[]>();
     const subject = ring.subject(++this.#subjects);
     for (const path of ring.paths) {
