@@ -2,11 +2,12 @@ import { afterEach, describe, expect, it } from "@jest/globals";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import type { ServerResponse } from "node:http";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node";
-import { KubeApi } from "./api.ts";
+import { KubeApi, type RequestObserver } from "./api.ts";
 import { ApiError, ApiUnavailable, isNotFound, isUnavailable } from "./errors.ts";
 import { FakeServer, apiOn, json, line, listOf, object, status } from "./fake-server.test-support.ts";
 
@@ -184,6 +185,59 @@ describe("KubeApi", () => {
     config.loadFromClusterAndUser({ name: "c", server: "http://127.0.0.1:1", skipTLSVerify: true }, { name: "u" });
     config.applyToHTTPSOptions = () => new Promise(() => undefined);
     await expect(new KubeApi(config).get("/x", { timeoutMs: 50 })).rejects.toThrow(/GET \/x: no answer within 0.05 s/);
+  });
+
+  it("tells of each request by verb, resource and code, and how each watch ended", async () => {
+    const seen: unknown[] = [];
+    const observer: RequestObserver = {
+      onRequest: (verb, resource, code, seconds) => seen.push([verb, resource, code, seconds >= 0]),
+      onWatchEnd: (resource, how) => seen.push([resource, how]),
+    };
+    const path = "/apis/berth.dev/v1alpha1/namespaces/ns/containers";
+    let end: (response: ServerResponse) => void = () => undefined;
+    const server = await fake(({ method }, response, { searchParams }) => {
+      if (searchParams.get("watch") === "true") {
+        response.write(line("ADDED", object("a", 1)), () => {
+          end(response);
+        });
+      } else if (method === "PATCH") json(response, 409, status(409, "Conflict"));
+      else json(response, 200, listOf(1));
+    });
+    const api = server.api(observer);
+    await api.list("/apis/berth.dev/v1alpha1/containers");
+    await api.get("/api/v1/namespaces/ns/secrets/s");
+    await api.mergePatch(`${path}/a/status`, {}).catch(() => undefined);
+    await apiOn("http://127.0.0.1:1", observer)
+      .create("/api/v1/namespaces/ns/events", {})
+      .catch(() => undefined);
+    const abort = new AbortController();
+    abort.abort(new Error("mine"));
+    await api.get(path, { signal: abort.signal }).catch(() => undefined);
+    expect(seen.splice(0)).toEqual([
+      ["LIST", "containers", 200, true],
+      ["GET", "secrets", 200, true],
+      ["PATCH", "containers/status", 409, true],
+      ["POST", "events", undefined, true],
+    ]);
+
+    const watch = async (ending: typeof end, own?: AbortController): Promise<void> => {
+      end = ending;
+      for await (const { type } of await api.watch(path, { signal: own?.signal })) {
+        own?.abort(new Error("mine"));
+        if (type === "ERROR") return;
+      }
+    };
+    await watch((response) => response.end());
+    await watch((response) => response.write(line("ERROR", status(410, "Expired"))));
+    await watch((response) => response.destroy()).catch(() => undefined);
+    await watch(() => undefined, new AbortController()).catch(() => undefined);
+    const accepted = ["WATCH", "containers", 200, true];
+    expect(seen).toEqual([
+      ...[accepted, ["containers", "closed"]],
+      ...[accepted, ["containers", "error"]],
+      ...[accepted, ["containers", "broken"]],
+      accepted,
+    ]);
   });
 
   it("reads the namespace and a tokenFile from a kubeconfig", async () => {

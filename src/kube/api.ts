@@ -4,6 +4,7 @@ import type { KubeConfig } from "@kubernetes/client-node";
 import { loadKubeConfig, namespaceOf } from "./config.ts";
 import { ApiError, ApiUnavailable, errorOfStatus, isGone, type Status } from "./errors.ts";
 import { jsonLines } from "./json-lines.ts";
+import { resourceOf } from "./paths.ts";
 import { Transport, unavailable, type Outgoing } from "./transport.ts";
 
 /** Objects a list asks for at once, as kubectl does. */
@@ -31,6 +32,24 @@ export type WatchEvent<T> =
 /** All objects of a list, and the version a watch goes on from. */
 export type ObjectList<T> = { items: T[]; resourceVersion: string };
 
+/** A request's verb, as the API server itself counts them. */
+export type Verb = "GET" | "LIST" | "WATCH" | "POST" | "PATCH" | "DELETE";
+
+/** How a watch ended: the server closed it, told of an error in it, or the connection broke or fell silent. */
+export type WatchEnd = "closed" | "error" | "broken";
+
+/** Is told of requests. What it does must be quick, and throws nothing. */
+export type RequestObserver = {
+  /**
+   * A request is over, a watch is accepted or not; what the caller itself ended is not told of.
+   * @param resource with its subresource: `containers/status`
+   * @param code HTTP's, of the answer; undefined when none came, or not all of it
+   */
+  onRequest(verb: Verb, resource: string, code: number | undefined, seconds: number): void;
+  /** A watch that was accepted has ended, other than by its caller. */
+  onWatchEnd(resource: string, how: WatchEnd): void;
+};
+
 type ListPage<T> = { items?: T[] | null; metadata: { resourceVersion?: string; continue?: string } };
 type Body = { body: object; contentType: string };
 
@@ -40,11 +59,13 @@ type Body = { body: object; contentType: string };
  */
 export class KubeApi {
   readonly #transport: Transport;
+  readonly #observer: RequestObserver | undefined;
   /** The namespace of the credentials: the kubeconfig context's, or the pod's, else `berth-system`. */
   readonly namespace: string;
 
-  constructor(config: KubeConfig) {
+  constructor(config: KubeConfig, observer?: RequestObserver) {
     this.#transport = new Transport(config);
+    this.#observer = observer;
     this.namespace = namespaceOf(config);
   }
 
@@ -52,8 +73,8 @@ export class KubeApi {
    * An API with the credentials of a kubeconfig file, else of the pod's ServiceAccount, else of kubectl's default file.
    * @throws Error when there are none or they can't be read.
    */
-  static load(options: { kubeconfig?: string | undefined } = {}): KubeApi {
-    return new KubeApi(loadKubeConfig(options.kubeconfig));
+  static load(options: { kubeconfig?: string | undefined; observer?: RequestObserver } = {}): KubeApi {
+    return new KubeApi(loadKubeConfig(options.kubeconfig), options.observer);
   }
 
   /** The server's address, for messages. */
@@ -93,14 +114,14 @@ export class KubeApi {
     try {
       for (;;) {
         const query: Query = { ...options.query, limit: PAGE, continue: token };
-        const page = await this.get<ListPage<T>>(path, { ...options, query });
+        const page = await this.#json<ListPage<T>>("LIST", path, { ...options, query });
         for (const item of page.items ?? []) items.push(item);
         token = page.metadata.continue;
         if (token === undefined || token === "") return { items, resourceVersion: page.metadata.resourceVersion ?? "" };
       }
     } catch (error) {
       if (!isGone(error) || token === undefined) throw error;
-      const whole = await this.get<ListPage<T>>(path, options);
+      const whole = await this.#json<ListPage<T>>("LIST", path, options);
       return { items: whole.items ?? [], resourceVersion: whole.metadata.resourceVersion ?? "" };
     }
   }
@@ -113,13 +134,16 @@ export class KubeApi {
     const query: Query = { ...options.query, watch: true };
     const limit = deadline(options, `GET ${path}: the watch was not accepted`);
     const outgoing: Outgoing = { method: "GET", path: path + queryString(query), signal: limit.signal };
+    const over = this.#begin("WATCH", path, options);
     try {
       const response = await this.#transport.send(outgoing);
       if (!isOk(response)) throw await this.#errorOf(response, outgoing);
+      over(response.statusCode);
       // Only the way to the answer has the deadline; the stream still ends with the caller's signal.
       limit.lift();
-      return events<T>(response, outgoing, limit.end);
+      return events<T>(response, outgoing, limit.end, (how) => this.#observer?.onWatchEnd(resourceOf(path), how));
     } catch (error) {
+      over(codeOf(error));
       limit.end();
       throw error instanceof ApiError ? error : unavailable(outgoing, error);
     }
@@ -130,19 +154,33 @@ export class KubeApi {
     this.#transport.close();
   }
 
-  async #json<T>(method: string, path: string, options: RequestOptions = {}, body?: Body): Promise<T> {
+  async #json<T>(verb: Verb, path: string, options: RequestOptions = {}, body?: Body): Promise<T> {
+    const method = verb === "LIST" ? "GET" : verb;
     const limit = deadline(options, `${method} ${path}: no answer`);
     const outgoing: Outgoing = { method, path: path + queryString(options.query), signal: limit.signal };
     if (body !== undefined) Object.assign(outgoing, { body: JSON.stringify(body.body), contentType: body.contentType });
+    const over = this.#begin(verb, path, options);
     try {
       const response = await this.#transport.send(outgoing);
       if (!isOk(response)) throw await this.#errorOf(response, outgoing);
-      return JSON.parse(await text(response)) as T;
+      const answer = JSON.parse(await text(response)) as T;
+      over(response.statusCode);
+      return answer;
     } catch (error) {
+      over(codeOf(error));
       throw error instanceof ApiError ? error : unavailable(outgoing, error);
     } finally {
       limit.end();
     }
+  }
+
+  /** Answers what to call once the request is over. */
+  #begin(verb: Verb, path: string, { signal }: RequestOptions): (code: number | undefined) => void {
+    const begun = performance.now();
+    return (code) => {
+      if (signal?.aborted === true) return;
+      this.#observer?.onRequest(verb, resourceOf(path), code, (performance.now() - begun) / 1000);
+    };
   }
 
   async #errorOf(response: IncomingMessage, outgoing: Outgoing): Promise<ApiError> {
@@ -159,15 +197,21 @@ async function* events<T>(
   response: IncomingMessage,
   outgoing: Outgoing,
   end: () => void,
+  onEnd: (how: WatchEnd) => void,
 ): AsyncGenerator<WatchEvent<T>, void> {
   response.setEncoding("utf8");
   try {
     for await (const line of jsonLines(response as AsyncIterable<string>)) {
       if (!isWatchEvent<T>(line)) throw new SyntaxError(`no watch event: ${JSON.stringify(line).slice(0, 200)}`);
+      // Who reads it reads no further.
+      if (line.type === "ERROR") onEnd("error");
       yield line;
     }
+    onEnd("closed");
   } catch (error) {
-    throw unavailable(outgoing, error);
+    const reason = unavailable(outgoing, error);
+    if (reason instanceof ApiUnavailable) onEnd("broken");
+    throw reason;
   } finally {
     response.destroy();
     end();
@@ -182,6 +226,10 @@ function isWatchEvent<T>(line: unknown): line is WatchEvent<T> {
   const { type, object } = line as { type?: unknown; object?: { metadata?: { resourceVersion?: unknown } } | null };
   if (typeof object !== "object" || object === null) return false;
   return type === "ERROR" || (EVENT_TYPES.includes(type) && typeof object.metadata?.resourceVersion === "string");
+}
+
+function codeOf(error: unknown): number | undefined {
+  return error instanceof ApiError ? error.code : undefined;
 }
 
 function isOk(response: IncomingMessage): boolean {

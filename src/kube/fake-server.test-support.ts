@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { KubeConfig } from "@kubernetes/client-node";
 import { pino } from "pino";
-import { KubeApi } from "./api.ts";
+import { KubeApi, type RequestObserver } from "./api.ts";
 import type { KubeObject } from "./object.ts";
 
 /** A log nobody reads. */
@@ -48,8 +48,8 @@ export class FakeServer {
     return this.requests.splice(0);
   }
 
-  api(): KubeApi {
-    return apiOn(`http://127.0.0.1:${this.port}`);
+  api(observer?: RequestObserver): KubeApi {
+    return apiOn(`http://127.0.0.1:${this.port}`, observer);
   }
 
   async close(): Promise<void> {
@@ -59,10 +59,10 @@ export class FakeServer {
   }
 }
 
-export function apiOn(server: string): KubeApi {
+export function apiOn(server: string, observer?: RequestObserver): KubeApi {
   const config = new KubeConfig();
   config.loadFromClusterAndUser({ name: "c", server, skipTLSVerify: true }, { name: "u", token: "t" });
-  return new KubeApi(config);
+  return new KubeApi(config, observer);
 }
 
 export function object(name: string, resourceVersion: number, rest: object = {}): KubeObject {

@@ -3,7 +3,7 @@
  * writes beside its status (Events, its node's Lease). Knows Kubernetes' manners, not what a Container is.
  */
 export { KubeApi } from "./api.ts";
-export type { ObjectList, Query, RequestOptions, WatchEvent } from "./api.ts";
+export type { ObjectList, Query, RequestObserver, RequestOptions, Verb, WatchEnd, WatchEvent } from "./api.ts";
 export type { Backoff } from "./backoff.ts";
 export { systemClock } from "./clock.ts";
 export type { Clock } from "./clock.ts";
@@ -32,4 +32,4 @@ export * from "./paths.ts";
 export { ReferenceWatcher } from "./reference-watcher.ts";
 export type { Reference, ReferenceWatcherOptions } from "./reference-watcher.ts";
 export { WorkQueue } from "./work-queue.ts";
-export type { WorkQueueOptions } from "./work-queue.ts";
+export type { WorkQueueOptions, WorkScope } from "./work-queue.ts";

@@ -21,6 +21,14 @@ export function resourcePath(resource: Resource, namespace?: string, name?: stri
   return "/" + [...root, ...scope, resource.plural, ...rest].map(encodeURIComponent).join("/");
 }
 
+/** The resource that such a path is of, with its subresource: `containers`, `containers/status`. */
+export function resourceOf(path: string): string {
+  const [, root, ...rest] = path.split("/");
+  const parts = rest.slice(root === "api" ? 1 : 2);
+  const [plural = "", , subresource] = parts[0] === "namespaces" && parts.length > 2 ? parts.slice(2) : parts;
+  return subresource === undefined ? plural : `${plural}/${subresource}`;
+}
+
 /** Path of Containers: all, a namespace's, one, or one's subresource. */
 export function containerPath(namespace?: string, name?: string, subresource?: string): string {
   return resourcePath(CONTAINERS, namespace, name, subresource);

@@ -116,6 +116,29 @@ describe("WorkQueue", () => {
     expect(started).toEqual(["a", "a"]);
   });
 
+  it("does each key's work within its scope, with the time it waited and how it ended", async () => {
+    const seen: unknown[] = [];
+    const queue = new WorkQueue({
+      concurrency: 1,
+      backoff: { baseMs: 100, maxMs: 1000 },
+      logger: silent,
+      handler: async (key) => {
+        seen.push(`${key}, ${queue.depth} wait`);
+        await new Promise((resolve) => setTimeout(resolve, 2000));
+        if (key === "b") throw new Error("failure");
+      },
+      scope: async (key, waitedSeconds, work) => {
+        seen.push([key, waitedSeconds, await work()]);
+      },
+    });
+    queue.add("a");
+    queue.add("b");
+    expect(queue.depth).toBe(1);
+    await jest.advanceTimersByTimeAsync(4000);
+    expect(seen).toEqual(["a, 0 wait", ["a", 0, true], "b, 0 wait", ["b", 2, false]]);
+    await queue.close(0);
+  });
+
   it("closes: no new keys, no timers, no waiting ones; waits for the running, but not longer than told", async () => {
     const { queue, started, end } = held(1);
     for (const key of ["a", "b"]) queue.add(key);

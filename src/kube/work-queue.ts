@@ -4,6 +4,12 @@ import { backoffMs, type Backoff } from "./backoff.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { KeyTimers } from "./key-timers.ts";
 
+/**
+ * Does a key's work, which answers whether it succeeded and never throws, and what its owner wants around that: a
+ * measurement, an id for the log. All that is said of the work, the failure too, is said within.
+ */
+export type WorkScope = (key: string, waitedSeconds: number, work: () => Promise<boolean>) => Promise<unknown>;
+
 export type WorkQueueOptions = {
   /** How many keys are worked on at once. */
   concurrency: number;
@@ -12,6 +18,7 @@ export type WorkQueueOptions = {
   /** Waits of a key that keeps failing, milliseconds. */
   backoff: Backoff;
   logger: Logger;
+  scope?: WorkScope;
   clock?: Clock;
   /** Spreads the backoff; 0 ≤ random() < 1. */
   random?: () => number;
@@ -43,6 +50,11 @@ export class WorkQueue {
     this.#retries = new KeyTimers(this.#clock);
   }
 
+  /** How many keys wait to be worked on. */
+  get depth(): number {
+    return this.#waiting.size;
+  }
+
   /** Has the key worked on as soon as there is room. Leaves its appointment ({@link addAt}) as it is. */
   add(key: string): void {
     if (this.#closed || this.#waiting.has(key)) return;
@@ -51,7 +63,8 @@ export class WorkQueue {
       return;
     }
     this.#waiting.add(key);
-    void this.#queue.add(() => this.#run(key));
+    const since = performance.now();
+    void this.#queue.add(() => this.#run(key, since));
   }
 
   /**
@@ -98,18 +111,26 @@ export class WorkQueue {
     return ended;
   }
 
-  async #run(key: string): Promise<void> {
+  async #run(key: string, since: number): Promise<void> {
     this.#waiting.delete(key);
     this.#retries.cancel(key);
     this.#running.add(key);
     try {
-      await this.#options.handler(key);
-      this.#failures.delete(key);
-    } catch (error) {
-      this.#retryLater(key, error);
+      await (this.#options.scope ?? alone)(key, (performance.now() - since) / 1000, () => this.#work(key));
     } finally {
       this.#running.delete(key);
       if (this.#again.delete(key)) this.add(key);
+    }
+  }
+
+  async #work(key: string): Promise<boolean> {
+    try {
+      await this.#options.handler(key);
+      this.#failures.delete(key);
+      return true;
+    } catch (error) {
+      this.#retryLater(key, error);
+      return false;
     }
   }
 
@@ -124,3 +145,5 @@ export class WorkQueue {
     });
   }
 }
+
+const alone: WorkScope = (_key, _waitedSeconds, work) => work();
