@@ -1,13 +1,23 @@
 /** Puts an agent's parts together, connects their events to the queue, and takes them apart again. */
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Container } from "./api/index.ts";
 import type { Config } from "./config.ts";
 import { Containerd, type ReceivedEvent, type Subscription, UnsupportedContainerd } from "./containerd/index.ts";
-import { containerPath, EventRecorder, keyOf, KubeApi, ListWatch, NodeLease, WorkQueue } from "./kube/index.ts";
+import {
+  containerPath,
+  EventRecorder,
+  keyOf,
+  KubeApi,
+  ListWatch,
+  NodeLease,
+  WorkQueue,
+  type WorkScope,
+} from "./kube/index.ts";
 import { CheckpointController } from "./lifecycle/checkpoint/controller.ts";
 import { makeParts, type NodeSettings, type Parts } from "./lifecycle/parts.ts";
 import { reconcile } from "./lifecycle/reconcile.ts";
@@ -16,7 +26,9 @@ import { releaseLeases, sweep } from "./lifecycle/remove.ts";
 import { meetNeighbours } from "./lifecycle/observe.ts";
 import { StatusWriter } from "./lifecycle/status-writer.ts";
 import { detectCgroups, nodeFacts } from "./node/index.ts";
-import { HealthServer } from "./telemetry/index.ts";
+import { correlated, HealthServer } from "./telemetry/index.ts";
+// Not by the index: the commands on the node do without.
+import { Metrics } from "./telemetry/metrics.ts";
 
 /** Milliseconds between attempts of a key that fails for another reason than its own start. */
 const RECONCILE_BACKOFF = { baseMs: 200, maxMs: 30_000 };
@@ -42,6 +54,7 @@ export interface AgentOptions {
 /** An agent at work: it stays up whatever is away, and says so in `/readyz`. */
 export class Agent {
   readonly #options: AgentOptions;
+  readonly #metrics: Metrics;
   readonly #health: HealthServer;
   readonly #api: KubeApi;
   readonly #containerd: Containerd;
@@ -68,12 +81,20 @@ export class Agent {
   private constructor(options: AgentOptions, facts: NodeSettings["facts"]) {
     const { config, logger } = options;
     this.#options = options;
-    this.#health = new HealthServer({ address: config.metricsAddress, checks: ["containerd", "apiserver"], logger });
-    this.#api = KubeApi.load({ kubeconfig: config.kubeconfig });
+    const metrics = this.#makeMetrics();
+    this.#metrics = metrics;
+    this.#health = new HealthServer({
+      address: config.metricsAddress,
+      checks: ["containerd", "apiserver"],
+      metrics: () => metrics.text(),
+      logger,
+    });
+    this.#api = KubeApi.load({ kubeconfig: config.kubeconfig, observer: metrics });
     this.#containerd = new Containerd({
       address: config.containerdAddress,
       namespace: config.containerdNamespace,
       snapshotter: config.snapshotter,
+      onCall: metrics.onCall.bind(metrics),
       logger,
     });
     this.#events = new EventRecorder({ api: this.#api, component: "berth.dev/agent", host: config.nodeName, logger });
@@ -93,6 +114,7 @@ export class Agent {
       concurrency: config.concurrency,
       handler: (key) => this.#handle(key),
       backoff: RECONCILE_BACKOFF,
+      scope: this.#scope("containers"),
       logger,
     });
     this.#checkpoints = new CheckpointController({
@@ -102,6 +124,7 @@ export class Agent {
       requeue: (key) => {
         this.#queue.add(key);
       },
+      scope: this.#scope("checkpoints"),
       logger,
     });
     this.#parts = makeParts({
@@ -114,6 +137,7 @@ export class Agent {
       requeue: (key) => {
         this.#queue.add(key);
       },
+      observer: metrics,
       logger,
     });
   }
@@ -172,6 +196,22 @@ export class Agent {
     this.#containerd.close();
     this.#api.close();
     await this.#health.close();
+  }
+
+  #makeMetrics(): Metrics {
+    const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
+    return new Metrics({
+      node: this.#options.config.nodeName,
+      version,
+      states: () => this.#containers.list().map((container) => this.#statuses.state(container)),
+      depths: () => ({ containers: this.#queue.depth, checkpoints: this.#checkpoints.depth }),
+      ready: () => this.#health.states(),
+    });
+  }
+
+  /** Around each turn of a queue's keys: one id for its log lines, and its measures. */
+  #scope(queue: string): WorkScope {
+    return (key, waitedSeconds, work) => correlated(key, () => this.#metrics.work(queue, waitedSeconds, work));
   }
 
   #watchContainers(): ListWatch<Container> {

@@ -139,6 +139,30 @@ describe("Connection and serviceClient", () => {
     });
   });
 
+  it("tells of each call that is over, with its status", async () => {
+    await server.listen(socket);
+    const calls: unknown[] = [];
+    const told = new Connection({
+      address: socket,
+      namespace: "berth",
+      onCall: (method, code, seconds) => calls.push([method, code, seconds > 0]),
+    });
+    const client = serviceClient(told, Version);
+    server.answer = (_, reply) => {
+      reply(null, "2.1.9");
+    };
+    await client.version({});
+    server.answer = (_, reply) => {
+      reply({ code: status.NOT_FOUND, details: "gone" });
+    };
+    await client.version({}).catch(() => undefined);
+    told.close();
+    expect(calls).toEqual([
+      ["Version.Version", "OK", true],
+      ["Version.Version", "NOT_FOUND", true],
+    ]);
+  });
+
   it("gives up at the call's deadline, else at the method's", async () => {
     await server.listen(socket);
     server.answer = () => undefined;

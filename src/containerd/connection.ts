@@ -2,7 +2,7 @@ import type { DescMessage, DescMethod, MessageInitShape, MessageShape } from "@b
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { CallOptions as GrpcCallOptions, ClientDuplexStream, ClientReadableStream } from "@grpc/grpc-js";
 import { Client, credentials, Metadata, status } from "@grpc/grpc-js";
-import { ContainerdError, isDeadlineExceeded, toContainerdError } from "./errors.ts";
+import { codeNameOf, ContainerdError, isDeadlineExceeded, toContainerdError } from "./errors.ts";
 
 /** What a single call may set. */
 export interface CallOptions {
@@ -15,6 +15,12 @@ export interface CallOptions {
   /** The call finds out whether containerd hangs: it is made in any case, and its deadline says so. */
   probe?: boolean | undefined;
 }
+
+/**
+ * Is told of each unary call that is over: `Tasks.Create`, its gRPC status (`OK`, `NOT_FOUND`), how long it took. What it
+ * does must be quick, and throws nothing.
+ */
+export type CallObserver = (method: string, code: string, seconds: number) => void;
 
 /** A method of a generated service, with its message types. */
 export type Method<I extends DescMessage, O extends DescMessage> = Pick<DescMethod, "name" | "parent"> & {
@@ -61,9 +67,11 @@ export class Connection {
    * way fail so at their deadline, for they may be answered yet.
    */
   #hung = false;
+  readonly #onCall: CallObserver | undefined;
 
-  constructor(options: { address: string; namespace: string }) {
+  constructor(options: { address: string; namespace: string; onCall?: CallObserver }) {
     this.namespace = options.namespace;
+    this.#onCall = options.onCall;
     const path = options.address.replace(/^unix:(\/\/)?/, "");
     this.#client = new Client(`unix:${path}`, credentials.createInsecure(), CHANNEL_OPTIONS);
   }
@@ -81,16 +89,14 @@ export class Connection {
       }
       const { path, serialize, deserialize } = codec(method);
       const message = create(method.input, request);
+      const begun = performance.now();
       const finish = (error: Error | null, answer?: MessageShape<O>): void => {
         options.signal?.removeEventListener("abort", cancel);
-        if (answer !== undefined && error === null) {
-          this.#hung = false;
-          resolve(answer);
-          return;
-        }
-        const failure = toContainerdError(nameOf(method), error);
-        if (options.probe === true) this.#hung = isDeadlineExceeded(failure);
-        reject(this.#hung && isDeadlineExceeded(failure) ? noAnswer(method) : failure);
+        const failure = answer !== undefined && error === null ? undefined : this.#failed(method, error, options);
+        if (failure === undefined) this.#hung = false;
+        this.#onCall?.(nameOf(method), codeNameOf(failure), (performance.now() - begun) / 1000);
+        if (failure === undefined) resolve(answer as MessageShape<O>);
+        else reject(failure);
       };
       const callOptions = this.#options(options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
       const metadata = this.#metadata(options);
@@ -153,6 +159,12 @@ export class Connection {
   /** Closes the connection; calls under way fail with CANCELLED or UNAVAILABLE. */
   close(): void {
     this.#client.close();
+  }
+
+  #failed(method: Pick<DescMethod, "name" | "parent">, error: Error | null, { probe }: CallOptions): Error {
+    const failure = toContainerdError(nameOf(method), error);
+    if (probe === true) this.#hung = isDeadlineExceeded(failure);
+    return this.#hung && isDeadlineExceeded(failure) ? noAnswer(method) : failure;
   }
 
   #options(timeoutMs: number | undefined): GrpcCallOptions {

@@ -4,6 +4,7 @@ import type { ImportOptions } from "./archive.ts";
 import { importArchive } from "./archive.ts";
 import type { ServiceClient } from "./client.ts";
 import { serviceClient } from "./client.ts";
+import type { CallObserver } from "./connection.ts";
 import { Connection } from "./connection.ts";
 import { ImagePullError, isNotFound } from "./errors.ts";
 import type { SubscribeOptions } from "./events.ts";
@@ -41,6 +42,7 @@ export interface ContainerdOptions {
   readonly namespace: string;
   readonly snapshotter: string;
   readonly logger: Logger;
+  readonly onCall?: CallObserver;
 }
 
 /** What to change in a container's record; what is not named stays. */

@@ -32,6 +32,12 @@ export function toContainerdError(method: string, error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
 }
 
+/** The gRPC status of a call that failed so, or did not (`OK`). */
+export function codeNameOf(failure: Error | undefined): string {
+  if (failure === undefined) return "OK";
+  return failure instanceof ContainerdError ? failure.codeName : "UNKNOWN";
+}
+
 /** Why an image can't be had: what decides whether another try makes sense and what a person should look at. */
 export type ImagePullErrorKind = "InvalidName" | "NotFound" | "Unauthorized" | "Unreachable" | "Other";
 

@@ -2,7 +2,7 @@
 export * from "./any.ts";
 export type { ImportOptions } from "./archive.ts";
 export type { ServiceClient } from "./client.ts";
-export type { CallOptions } from "./connection.ts";
+export type { CallObserver, CallOptions } from "./connection.ts";
 export * from "./containerd.ts";
 export * from "./errors.ts";
 export type { DecodedEvent, ReceivedEvent, SubscribeOptions, Subscription } from "./events.ts";

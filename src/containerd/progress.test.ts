@@ -19,14 +19,14 @@ describe("ProgressSum", () => {
     sum.add(message("downloading", blob("layer", 3), 400, 1000));
     sum.add(message("downloading", blob("layer", 3), 500, 1000));
     sum.add(message("already exists", blob("layer", 2), 100, 100));
-    expect(sum.current).toEqual({ bytes: 610, total: 1110, layers: 2, done: 1 });
+    expect(sum.current).toEqual({ bytes: 610, fetched: 510, total: 1110, layers: 2, done: 1 });
   });
 
   it("keeps a fetched layer's bytes while it is extracted, which counts anew", () => {
     const sum = new ProgressSum();
     sum.add(message("complete", blob("layer", 1), 100, 100));
     sum.add(message("extracting", blob("layer", 1), 0, 0));
-    expect(sum.current).toEqual({ bytes: 100, total: 100, layers: 1, done: 1 });
+    expect(sum.current).toEqual({ bytes: 100, fetched: 100, total: 100, layers: 1, done: 1 });
   });
 
   it("counts a blob that an annotation gives a name", () => {
@@ -40,6 +40,6 @@ describe("ProgressSum", () => {
     expect(sum.add(message("Resolving from OCI Registry (example.com/app:v1)", ""))).toBe(false);
     expect(sum.add(message("fetching image content", "example.com/layer-app:v1"))).toBe(false);
     expect(sum.add(message("saved", `example.com/app@sha256:${"a".repeat(64)}`))).toBe(false);
-    expect(sum.current).toEqual({ bytes: 0, total: 0, layers: 0, done: 0 });
+    expect(sum.current).toEqual({ bytes: 0, fetched: 0, total: 0, layers: 0, done: 0 });
   });
 });

@@ -4,6 +4,8 @@ import type { Progress } from "./proto/transfer_types_pb.ts";
 export interface PullProgress {
   /** Bytes fetched, or here already. */
   readonly bytes: number;
+  /** Of these, the bytes fetched. */
+  readonly fetched: number;
   /** Bytes in all; grows while the manifest is not yet read. */
   readonly total: number;
   readonly layers: number;
@@ -18,7 +20,10 @@ const BLOB = /^(layer|manifest|index|config|attestation|unknown)-.*[a-z0-9]+:[a-
 
 /** Adds up the messages of a progress stream, each of which tells of one blob. */
 export class ProgressSum {
-  readonly #blobs = new Map<string, { bytes: number; total: number; layer: boolean; here: boolean }>();
+  readonly #blobs = new Map<
+    string,
+    { bytes: number; total: number; layer: boolean; here: boolean; existed: boolean }
+  >();
 
   /** Takes a message in; true when it tells of a blob. */
   add(message: Pick<Progress, "event" | "name" | "progress" | "total">): boolean {
@@ -28,14 +33,16 @@ export class ProgressSum {
     const here = before?.here === true || HERE.has(message.event);
     const total = Math.max(Number(message.total), before?.total ?? 0);
     const bytes = here ? total : Math.max(Number(message.progress), before?.bytes ?? 0);
-    this.#blobs.set(message.name, { bytes, total, layer: kind === "layer", here });
+    const existed = before?.existed === true || message.event === "already exists";
+    this.#blobs.set(message.name, { bytes, total, layer: kind === "layer", here, existed });
     return true;
   }
 
   get current(): PullProgress {
-    const sum = { bytes: 0, total: 0, layers: 0, done: 0 };
+    const sum = { bytes: 0, fetched: 0, total: 0, layers: 0, done: 0 };
     for (const blob of this.#blobs.values()) {
       sum.bytes += blob.bytes;
+      if (!blob.existed) sum.fetched += blob.bytes;
       sum.total += blob.total;
       if (blob.layer) sum.layers += 1;
       if (blob.layer && blob.here) sum.done += 1;

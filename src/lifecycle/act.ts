@@ -79,6 +79,7 @@ async function create(
   object: Container,
   desired: Present,
 ): Promise<Waiting | undefined> {
+  const begun = performance.now();
   const { name, namespace, uid, generation } = object.metadata;
   const { spec } = desired;
   const id = containerID(object);
@@ -96,6 +97,7 @@ async function create(
   if ("reason" in image) return image;
   const applied: Applied = { namespace, name, uid, generation, spec, image: appliedImage(image) };
   if (restore !== undefined) await checkRestorable(parts, restore, applied);
+  parts.observer.phase("guards", (performance.now() - begun) / 1000);
   await startWanted(parts, {
     id,
     applied,
@@ -119,6 +121,7 @@ async function startAgain(
   step: Step & { verb: "startAgain" },
   desired: Present,
 ): Promise<Waiting | undefined> {
+  const begun = performance.now();
   const { record } = step.instance;
   const { applied } = record;
   const peers = await peersOf(parts, key, applied);
@@ -138,6 +141,7 @@ async function startAgain(
   if (restore !== undefined && "reason" in restore) return restore;
   const volumes = await refreshFiles(parts, key, record);
   if ("reason" in volumes) return volumes;
+  parts.observer.phase("guards", (performance.now() - begun) / 1000);
   await startWanted(parts, {
     id: record.id,
     applied,
@@ -151,6 +155,7 @@ async function startAgain(
     ...(restore === undefined ? {} : { restore }),
     ...(restoredFrom === undefined ? {} : { restoredFrom }),
   });
+  if (step.counts) parts.observer.restarted(step.asked ? "request" : "policy");
   announceStart(parts, applied, `Started container ${record.id} again`, restore);
   return undefined;
 }

@@ -60,6 +60,7 @@ async function saveEnd(
   };
   const next = withNextRestart({ ...state, lastEnd: end }, record.applied.spec);
   await parts.records.saveState(record.id, next);
+  parts.observer.ended(end.reason);
   announce(parts, record.applied, end);
   if (next.nextRetryAt !== undefined) parts.announce(record.applied, "Warning", "BackOff", BACK_OFF);
 }

@@ -13,6 +13,7 @@ import { CheckpointData } from "./checkpoint/data.ts";
 import { HealthMonitor } from "./health-monitor.ts";
 import { whyUnhealthy } from "./health.ts";
 import { Neighbours } from "./neighbours.ts";
+import type { Observer } from "./observer.ts";
 import { clearProbe, runProbe } from "./probe.ts";
 import { Pulls } from "./pulls.ts";
 import type { Applied } from "./record.ts";
@@ -72,6 +73,7 @@ export interface Parts {
   /** Ids of which something is left that has no record: a start's undo failed. It is removed before anything else is done for its key. */
   readonly remains: Set<string>;
   readonly clock: () => Date;
+  readonly observer: Observer;
   readonly logger: Logger;
 }
 
@@ -85,6 +87,7 @@ export interface NodeSettings {
   readonly checkpoints: Parts["checkpoints"];
   /** Has a key looked at again. */
   readonly requeue: (key: string) => void;
+  readonly observer: Observer;
   readonly logger: Logger;
 }
 
@@ -94,7 +97,7 @@ function referenceTo({ namespace, name, uid }: Pick<Applied, "namespace" | "name
 
 /** Makes an agent's parts. Nothing is begun yet. */
 export function makeParts(settings: NodeSettings): Parts {
-  const { config, facts, api, containerd, events, checkpoints, requeue, logger } = settings;
+  const { config, facts, api, containerd, events, checkpoints, requeue, observer, logger } = settings;
   const { stateDir, dataDir } = config;
   const announce: Announce = (object, type, reason, message, replaces) => {
     events.event(referenceTo(object), type, reason, message, replaces === undefined ? {} : { replaces });
@@ -109,7 +112,14 @@ export function makeParts(settings: NodeSettings): Parts {
     rootfs: new RootFilesystem({ containerd, stateDir }),
     volumes,
     logs: new LogRotation({ logger }),
-    pulls: new Pulls({ source: containerd, hostsDir: config.registryHostsDir, onSettled: requeue, announce, logger }),
+    pulls: new Pulls({
+      source: containerd,
+      hostsDir: config.registryHostsDir,
+      onSettled: requeue,
+      announce,
+      observer,
+      logger,
+    }),
     references: new ReferenceWatcher({ api, onAppear: requeue, logger }),
     fileUpdates: new FileUpdates({ api, volumes, onChange: requeue, logger }),
     neighbours: new Neighbours({ requeue, writeBlock: (id, block) => volumes.updateHosts(id, block), logger }),
@@ -128,6 +138,7 @@ export function makeParts(settings: NodeSettings): Parts {
     bootID: facts.bootID,
     remains: new Set(),
     clock: () => new Date(),
+    observer,
     logger,
   };
   return Object.assign(parts, { health: healthMonitor(parts, requeue) });

@@ -1,6 +1,7 @@
 import { describe, expect, it, jest } from "@jest/globals";
 import { pino } from "pino";
-import type { PulledImage, PullOptions } from "../containerd/index.ts";
+import { ImagePullError, type PulledImage, type PullOptions } from "../containerd/index.ts";
+import type { Observer } from "./observer.ts";
 import type { Announce } from "./parts.ts";
 import { Pulls, type PullRequest } from "./pulls.ts";
 
@@ -16,6 +17,7 @@ function fakePulls() {
   const pulls: (PullOptions & { settle: PromiseWithResolvers<PulledImage> })[] = [];
   const settled = jest.fn<(key: string) => void>();
   const announce = jest.fn<Announce>();
+  const observer = { pulled: jest.fn<Observer["pulled"]>(), fetched: jest.fn<Observer["fetched"]>() };
   const source = {
     pull: (options: PullOptions): Promise<PulledImage> => {
       const settle = Promise.withResolvers<PulledImage>();
@@ -31,9 +33,10 @@ function fakePulls() {
     hostsDir: undefined,
     onSettled: settled,
     announce,
+    observer,
     logger: pino({ level: "silent" }),
   });
-  return { made, pulls, settled, announce };
+  return { made, pulls, settled, announce, observer };
 }
 
 const request = (name: string, more: Partial<PullRequest> = {}): PullRequest => ({
@@ -143,6 +146,28 @@ describe("Pulls", () => {
     expect(settled).not.toHaveBeenCalled();
   });
 
+  it("tells how each pull ended, and of each byte that was fetched once", async () => {
+    const { made, pulls, observer } = fakePulls();
+    for (const name of ["a", "b", "c", "d"]) made.begin(request(name, { ref: `example.com/${name}:1` }));
+    for (const fetched of [0, 10, 10, 25])
+      pulls[0]?.onProgress?.({ bytes: 100, fetched, total: 100, done: 0, layers: 1 });
+    pulls[0]?.settle.resolve(IMAGE);
+    await turn();
+    pulls[1]?.settle.reject(new ImagePullError("NotFound", "no such image"));
+    await turn();
+    pulls[2]?.settle.reject(new Error("else"));
+    await turn();
+    made.forget("default/d");
+    await turn();
+    expect(observer.pulled.mock.calls.map(([outcome]) => outcome)).toEqual([
+      "success",
+      "NotFound",
+      "error",
+      "cancelled",
+    ]);
+    expect(observer.fetched.mock.calls).toEqual([[10], [15]]);
+  });
+
   it("tells all who wait of the progress, but not more often than every 10 s", () => {
     jest.useFakeTimers();
     try {
@@ -150,7 +175,7 @@ describe("Pulls", () => {
       made.begin(request("a"));
       made.begin(request("b"));
       const progress = (bytes: number): void =>
-        pulls[0]?.onProgress?.({ bytes, total: 4 * 2 ** 20, done: 0, layers: 1 });
+        pulls[0]?.onProgress?.({ bytes, fetched: bytes, total: 4 * 2 ** 20, done: 0, layers: 1 });
       progress(0);
       jest.advanceTimersByTime(10_000);
       progress(2 ** 20);

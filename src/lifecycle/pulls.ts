@@ -4,7 +4,8 @@
  * a crash cut off is begun again, and what was fetched is there.
  */
 import type { Logger } from "pino";
-import type { PulledImage, PullOptions } from "../containerd/index.ts";
+import { ImagePullError, type PulledImage, type PullOptions } from "../containerd/index.ts";
+import type { Observer, PullOutcome } from "./observer.ts";
 import type { Announce } from "./parts.ts";
 import type { Applied } from "./record.ts";
 
@@ -47,6 +48,7 @@ export class Pulls {
   readonly #hostsDir: string | undefined;
   readonly #onSettled: (key: string) => void;
   readonly #announce: Announce;
+  readonly #observer: Pick<Observer, "pulled" | "fetched">;
   readonly #logger: Logger;
   readonly #pulls = new Map<string, Pull>();
   readonly #results = new Map<string, { token: string; result: PullResult }>();
@@ -56,12 +58,14 @@ export class Pulls {
     hostsDir: string | undefined;
     onSettled: (key: string) => void;
     announce: Announce;
+    observer: Pick<Observer, "pulled" | "fetched">;
     logger: Logger;
   }) {
     this.#source = options.source;
     this.#hostsDir = options.hostsDir;
     this.#onSettled = options.onSettled;
     this.#announce = options.announce;
+    this.#observer = options.observer;
     this.#logger = options.logger;
   }
 
@@ -117,6 +121,7 @@ export class Pulls {
     const begun = performance.now();
     const result = await this.#pull(pull, request);
     const seconds = (performance.now() - begun) / 1000;
+    this.#observer.pulled(pull.controller.signal.aborted ? "cancelled" : outcomeOf(result), seconds);
     if (this.#pulls.get(name) === pull) this.#pulls.delete(name);
     for (const [key, { token }] of pull.waiting) {
       this.#results.set(key, { token, result: "image" in result ? { ...result, seconds } : result });
@@ -126,13 +131,16 @@ export class Pulls {
 
   async #pull(pull: Pull, request: PullRequest): Promise<{ image: PulledImage } | { error: unknown }> {
     let told = performance.now();
+    let known = 0;
     try {
       const image = await this.#source.pull({
         ref: request.ref,
         ...(request.credentials === undefined ? {} : { credentials: request.credentials }),
         ...(this.#hostsDir === undefined ? {} : { hostsDir: this.#hostsDir }),
         signal: pull.controller.signal,
-        onProgress: ({ bytes, total }) => {
+        onProgress: ({ bytes, total, fetched }) => {
+          if (fetched > known) this.#observer.fetched(fetched - known);
+          known = Math.max(known, fetched);
           const now = performance.now();
           if (now - told < PROGRESS_INTERVAL_MS) return;
           told = now;
@@ -146,6 +154,11 @@ export class Pulls {
       return { error };
     }
   }
+}
+
+function outcomeOf(result: { image: PulledImage } | { error: unknown }): PullOutcome {
+  if ("image" in result) return "success";
+  return result.error instanceof ImagePullError ? result.error.kind : "error";
 }
 
 function mebibytes(bytes: number): string {

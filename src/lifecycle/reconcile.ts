@@ -17,6 +17,7 @@ import { dropFinalizer, withFinalizer } from "./finalizer.ts";
 import { followLog } from "./log.ts";
 import { neighbourOf } from "./neighbour.ts";
 import { observe } from "./observe.ts";
+import { observedStep } from "./observer.ts";
 import { Obstacle } from "./obstacle.ts";
 import type { Parts } from "./parts.ts";
 import { neededKeys } from "./peers.ts";
@@ -200,7 +201,7 @@ async function walk(
     parts.logger.debug({ key, verb: step.verb }, "next step");
     try {
       const wanted = (applied: Applied): boolean => stillWanted(r, key, applied);
-      const waiting = await act(parts, { key, object, desired, step, wanted });
+      const waiting = await observedStep(parts, step.verb, () => act(parts, { key, object, desired, step, wanted }));
       if (waiting !== undefined) return { observed, desired, waiting };
       if (step.verb === "kill") {
         // The end comes as an event; this is for one that gets lost.
@@ -263,6 +264,7 @@ async function judge(
   const { name, namespace, uid } = object?.metadata ?? current?.record.applied ?? {};
   const { nextRetryAt } = verdict;
   const { reason, message, exitCode } = failure;
+  parts.observer.startFailed(reason);
   parts.logger.warn({ namespace, name, reason, exitCode, nextRetryAt, why: message }, "start failed");
   parts.logger.debug({ namespace, name, err: error }, "why the start failed");
   if (name !== undefined && namespace !== undefined && uid !== undefined) {

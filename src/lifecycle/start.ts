@@ -13,6 +13,7 @@ import { type Restore, restoreFiles, restoreOptions, restoring, withRestore } fr
 import { defaultAppArmor } from "./confinement.ts";
 import { renewDevices } from "./devices.ts";
 import { at, bothOf } from "./failure.ts";
+import { phase } from "./observer.ts";
 import type { Parts } from "./parts.ts";
 import { type Peers, withPeers } from "./peers.ts";
 import { type Applied, NEVER_RUN, type Record, type RunState } from "./record.ts";
@@ -83,13 +84,15 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
     },
   });
 
-  await at("storage", () => bothOf(takeLease(parts, wish, undo), keepExits(parts, wish, undo)));
+  await phase(parts, wish, "lease", () =>
+    at("storage", () => bothOf(takeLease(parts, wish, undo), keepExits(parts, wish, undo))),
+  );
   const [storage, network] = await bothOf(
-    at("storage", () => prepareStorage(parts, wish, undo)),
-    at("network", () => attachNetwork(parts, wish, undo)),
+    phase(parts, wish, "storage", () => at("storage", () => prepareStorage(parts, wish, undo))),
+    phase(parts, wish, "network", () => at("network", () => attachNetwork(parts, wish, undo))),
   );
   keepOn(wish);
-  const files = await at("storage", () => writeNames(parts, wish, network));
+  const files = await phase(parts, wish, "files", () => at("storage", () => writeNames(parts, wish, network)));
   const mounts = [...storage.volumes, ...files];
 
   const state = afterStart(wish, network);
@@ -100,18 +103,22 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
       : await reviseRecord(parts, wish, { ...wish.record, state }, network);
   keepOn(wish);
   await bothOf(
-    at("create", async () => createTask(parts, record, storage.rootfs, undo, await taskOptions(parts, wish))),
+    phase(parts, wish, "task", () =>
+      at("create", async () => createTask(parts, record, storage.rootfs, undo, await taskOptions(parts, wish))),
+    ),
     at("create", () => saveBefore(parts, wish, state)),
   );
   keepOn(wish);
   // Before its process runs, or a short run would end before it began.
   const startedAt = parts.clock().toISOString();
-  const pid = await at("start", () => runTask(parts, wish));
+  const pid = await phase(parts, wish, "start", () => at("start", () => runTask(parts, wish)));
 
   undo.disarm();
   const run = { startedAt, pid, bootID: parts.bootID };
   const { starting: _, ...started } = state;
-  await bothOf(parts.records.saveState(wish.id, { ...started, run }), releaseLease(parts, wish));
+  await phase(parts, wish, "save", () =>
+    bothOf(parts.records.saveState(wish.id, { ...started, run }), releaseLease(parts, wish)),
+  );
   parts.logger.info({ container: record.id, pid }, "started");
 }
 
@@ -198,13 +205,17 @@ async function createRecord(
 ): Promise<Record> {
   const { source } = wish;
   if (source === undefined) throw new Error(`container ${wish.id} has neither a record nor an image to make one from`);
-  const { spec, runtime } = await at("spec", () => specFor(parts, wish, source, made));
+  const { spec, runtime } = await phase(parts, wish, "spec", () =>
+    at("spec", () => specFor(parts, wish, source, made)),
+  );
   const record = { id: wish.id, applied: wish.applied, state };
   const complete = wish.restore === undefined ? spec : withRestore(parts, wish.id, spec);
   undo.defer(() => parts.records.delete(wish.id));
   // The runtime takes back the container's own, but not the parents it made for it.
   undo.defer(() => removeCgroups(parts, wish.id));
-  await at("create", () => parts.records.create({ ...record, spec: complete, runtime }));
+  await phase(parts, wish, "record", () =>
+    at("create", () => parts.records.create({ ...record, spec: complete, runtime })),
+  );
   return record;
 }
 

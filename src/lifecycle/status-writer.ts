@@ -1,5 +1,5 @@
 /** Writes statuses: one patch, and none when it would say nothing new. What could not be written is not forgotten. */
-import type { Container, ContainerStatus } from "../api/index.ts";
+import type { Container, ContainerStatus, State } from "../api/index.ts";
 import { containerPath, isNotFound, isUnavailable, keyOf, type KubeApi, patchFor } from "../kube/index.ts";
 import type { ContainerCache } from "./reconcile.ts";
 import type { Verdict } from "./record.ts";
@@ -19,6 +19,11 @@ export class StatusWriter {
   constructor(api: Pick<KubeApi, "mergePatch">, cache: ContainerCache) {
     this.#api = api;
     this.#cache = cache;
+  }
+
+  /** The state that the status tells of, be it written yet or not; `Pending` where there is none. */
+  state(object: Container): State {
+    return this.#latest(object).status?.state ?? "Pending";
   }
 
   /** The verdict on the last failed start that the status tells of, be it written yet or not. */

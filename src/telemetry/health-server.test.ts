@@ -4,11 +4,13 @@ import { HealthServer } from "./health-server.ts";
 
 describe("HealthServer", () => {
   const servers: HealthServer[] = [];
+  let broken = false;
   afterEach(() => Promise.all(servers.splice(0).map((server) => server.close())));
 
   function make(address: string, checks: string[] = []): HealthServer {
     const now = () => new Date("2024-05-01T10:00:00Z");
-    const server = new HealthServer({ address, checks, logger: pino({ level: "silent" }), now });
+    const metrics = () => (broken ? Promise.reject(new Error("no metrics")) : Promise.resolve("up 1\n"));
+    const server = new HealthServer({ address, checks, metrics, logger: pino({ level: "silent" }), now });
     servers.push(server);
     return server;
   }
@@ -27,7 +29,14 @@ describe("HealthServer", () => {
     expect(await get("/readyz")).toEqual([503, report]);
     server.set("apiserver", true);
     expect(await get("/readyz?verbose")).toEqual([200, "containerd: ok\napiserver: ok\n"]);
-    expect((await get("/metrics"))[0]).toBe(404);
+    expect(server.states()).toEqual([
+      ["containerd", true],
+      ["apiserver", true],
+    ]);
+    expect((await get("/"))[0]).toBe(404);
+    expect(await get("/metrics")).toEqual([200, "up 1\n"]);
+    broken = true;
+    expect(await get("/metrics")).toEqual([500, "Error: no metrics\n"]);
   });
 
   it.each(["", "0"])("is off with the address '%s'", async (address) => {

@@ -7,6 +7,8 @@ export type HealthServerOptions = {
   address: string;
   /** Checks that must have been set and be ok before the process is ready. */
   checks: string[];
+  /** What `/metrics` answers, in Prometheus' text format. */
+  metrics: () => Promise<string>;
   logger: Logger;
   now?: () => Date;
 };
@@ -15,7 +17,7 @@ type Check = { ok: boolean; detail: string; since: Date };
 
 /**
  * `/healthz`: 200 as long as the process answers at all. `/readyz`: 200 when all checks are ok, else 503; a line a check
- * says why (`apiserver: connect ECONNREFUSED since 2024-05-01T10:00:00.000Z`).
+ * says why (`apiserver: connect ECONNREFUSED since 2024-05-01T10:00:00.000Z`). `/metrics`: for Prometheus.
  */
 export class HealthServer {
   readonly #options: HealthServerOptions;
@@ -40,6 +42,11 @@ export class HealthServer {
     return [...this.#checks.values()].every((check) => check.ok);
   }
 
+  /** Each check, and whether it is ok. */
+  states(): (readonly [name: string, ok: boolean])[] {
+    return [...this.#checks].map(([name, { ok }]) => [name, ok] as const);
+  }
+
   /** Sets a check's state; `detail` says why it is not ok. */
   set(name: string, ok: boolean, detail = "not ok"): void {
     const before = this.#checks.get(name);
@@ -53,7 +60,7 @@ export class HealthServer {
     if (address === "" || address === "0") return;
     const { host, port } = parseAddress(address);
     const server = createServer((request, response) => {
-      this.#answer(request, response);
+      void this.#answer(request, response);
     });
     const listening = Promise.withResolvers<undefined>();
     server.once("error", (error) => {
@@ -64,7 +71,7 @@ export class HealthServer {
     });
     await listening.promise;
     this.#server = server;
-    logger.info({ address: this.address }, "serving /healthz and /readyz");
+    logger.info({ address: this.address }, "serving /metrics, /healthz and /readyz");
   }
 
   async close(): Promise<void> {
@@ -76,12 +83,23 @@ export class HealthServer {
     await closed;
   }
 
-  #answer(request: IncomingMessage, response: ServerResponse): void {
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = (request.url ?? "/").split("?")[0];
     if (request.method !== "GET" && request.method !== "HEAD") send(response, 405, "method not allowed");
     else if (path === "/healthz") send(response, 200, "ok");
     else if (path === "/readyz") send(response, this.ready ? 200 : 503, this.#report());
-    else send(response, 404, "not found; there are /healthz and /readyz");
+    else if (path === "/metrics") await this.#metrics(response);
+    else send(response, 404, "not found; there are /metrics, /healthz and /readyz");
+  }
+
+  async #metrics(response: ServerResponse): Promise<void> {
+    try {
+      const text = await this.#options.metrics();
+      response.writeHead(200, { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" }).end(text);
+    } catch (error) {
+      this.#options.logger.error({ err: error }, "the metrics can't be told");
+      send(response, 500, String(error));
+    }
   }
 
   #report(): string {

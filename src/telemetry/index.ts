@@ -1,4 +1,5 @@
 /** What shows how the agent is doing: its log, its health endpoints, and the bounds of its containers' logs. */
+export { correlated } from "./correlation.ts";
 export { HealthServer } from "./health-server.ts";
 export type { HealthServerOptions } from "./health-server.ts";
 export { LOG_FORMATS, LOG_LEVELS, createLogger } from "./logger.ts";

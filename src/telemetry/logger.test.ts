@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
+import { correlated } from "./correlation.ts";
 import { createLogger } from "./logger.ts";
 
 describe("createLogger", () => {
@@ -15,6 +16,37 @@ describe("createLogger", () => {
     expect(written).toHaveLength(1);
     expect(written[0]).not.toContain("hunter2");
     expect(JSON.parse(written[0] ?? "")).toMatchObject({ level: "warn", msg: "this", ref: "image" });
+  });
+
+  it("gives all lines of one reconcile one id, and none to what outlives it", async () => {
+    const { logger, written } = lines("json");
+    const outlives = Promise.withResolvers<undefined>();
+    const later = Promise.withResolvers<undefined>();
+    const reconcile = (key: string) =>
+      correlated(key, async () => {
+        logger.info("begin");
+        await new Promise(setImmediate);
+        void outlives.promise.then(() => {
+          logger.info("outlives");
+          later.resolve(undefined);
+        });
+        logger.info({ key: "its own" }, "end");
+      });
+    await Promise.all([reconcile("a"), reconcile("b")]);
+    outlives.resolve(undefined);
+    await later.promise;
+    const seen = written.map((line) => JSON.parse(line) as { msg: string; key?: string; reconcileID?: string });
+    const [a, b] = seen;
+    expect(a?.reconcileID).toMatch(/^[0-9a-f-]{36}$/);
+    expect(b?.reconcileID).not.toBe(a?.reconcileID);
+    expect(seen.map(({ msg, key, reconcileID }) => [msg, key, reconcileID])).toEqual([
+      ["begin", "a", a?.reconcileID],
+      ["begin", "b", b?.reconcileID],
+      ["end", "its own", a?.reconcileID],
+      ["end", "its own", b?.reconcileID],
+      ["outlives", undefined, undefined],
+      ["outlives", undefined, undefined],
+    ]);
   });
 
   it("keeps an error's message, stack and cause", () => {

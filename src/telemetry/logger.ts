@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import { pino, type DestinationStream, type Logger } from "pino";
+import { correlation } from "./correlation.ts";
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"] as const;
 export const LOG_FORMATS = ["json", "pretty"] as const;
@@ -28,7 +29,7 @@ const SECRET_NAMES = [
 /** Values that never reach a log, at the top of a line's fields and up to two levels down. */
 const REDACT = SECRET_NAMES.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
 
-/** The agent's log: one JSON object a line, or something to read on a terminal. */
+/** The agent's log: one JSON object a line, or something to read on a terminal. Lines of a reconcile bear its id. */
 export function createLogger({ level, format, destination }: LoggerOptions): Logger {
   const chosen = format ?? (process.stderr.isTTY ? "pretty" : "json");
   const options = {
@@ -37,6 +38,7 @@ export function createLogger({ level, format, destination }: LoggerOptions): Log
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     redact: REDACT,
+    mixin: correlation,
   };
   return pino(options, (chosen === "pretty" ? prettyStream(destination) : undefined) ?? destination ?? standardError());
 }

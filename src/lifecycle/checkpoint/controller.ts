@@ -17,6 +17,7 @@ import {
   ListWatch,
   patchFor,
   WorkQueue,
+  type WorkScope,
 } from "../../kube/index.ts";
 import type { Instance } from "../decide.ts";
 import { dropFinalizer, ensureFinalizer } from "../finalizer.ts";
@@ -40,6 +41,7 @@ export interface CheckpointControllerOptions {
   readonly containers: { readonly synced: boolean; get(key: string): Container | undefined; list(): Container[] };
   /** Has a Container's key looked at again. */
   readonly requeue: (key: string) => void;
+  readonly scope: WorkScope;
   readonly logger: Logger;
 }
 
@@ -58,12 +60,13 @@ export class CheckpointController {
   #parts: Parts | undefined;
 
   constructor(options: CheckpointControllerOptions) {
-    const { api, logger } = options;
+    const { api, scope, logger } = options;
     this.#options = options;
     this.#queue = new WorkQueue({
       concurrency: CONCURRENCY,
       handler: (key) => this.#reconcile(key),
       backoff: BACKOFF,
+      scope,
       logger,
     });
     this.objects = new ListWatch<ContainerCheckpoint>({
@@ -82,6 +85,11 @@ export class CheckpointController {
       },
       logger,
     });
+  }
+
+  /** How many checkpoints wait to be worked on. */
+  get depth(): number {
+    return this.#queue.depth;
   }
 
   /** Begins to follow the checkpoints. */

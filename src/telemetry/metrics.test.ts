@@ -1,0 +1,94 @@
+import { describe, expect, it } from "@jest/globals";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Metrics } from "./metrics.ts";
+
+function make(states: string[] = []): Metrics {
+  return new Metrics({
+    node: "node-1",
+    version: "1.2.3",
+    states: () => states,
+    depths: () => ({ containers: 3, checkpoints: 0 }),
+    ready: () => [
+      ["containerd", true],
+      ["apiserver", false],
+    ],
+  });
+}
+
+async function linesOf(metrics: Metrics): Promise<string[]> {
+  return (await metrics.text()).split("\n");
+}
+
+describe("Metrics", () => {
+  it("asks for the state of things at each scrape", async () => {
+    const states = ["Running", "Running", "Dead"];
+    const metrics = make(states);
+    expect(await linesOf(metrics)).toEqual(
+      expect.arrayContaining([
+        'berth_agent_info{node="node-1",version="1.2.3"} 1',
+        'berth_agent_ready{dependency="containerd"} 1',
+        'berth_agent_ready{dependency="apiserver"} 0',
+        'berth_containers{state="Running"} 2',
+        'berth_containers{state="Dead"} 1',
+        'berth_containers{state="Exited"} 0',
+        'berth_workqueue_depth{queue="containers"} 3',
+      ]),
+    );
+    states.pop();
+    expect(await linesOf(metrics)).toContain('berth_containers{state="Dead"} 0');
+  });
+
+  it("counts and measures what it is told", async () => {
+    const metrics = make();
+    await metrics.work("containers", 0.02, () => Promise.resolve(true));
+    await metrics.work("containers", 7, () => Promise.resolve(false));
+    metrics.step("create", "success", 0.1);
+    metrics.phase("network", 0.004);
+    metrics.startFailed("InvalidSpec");
+    metrics.restarted("policy");
+    metrics.ended("OOMKilled");
+    metrics.pulled("success", 20);
+    metrics.fetched(1000);
+    metrics.onRequest("PATCH", "containers/status", 200, 0.01);
+    metrics.onRequest("WATCH", "containers", undefined, 0.01);
+    metrics.onWatchEnd("containers", "closed");
+    metrics.onCall("Tasks.Create", "OK", 0.06);
+    expect(await linesOf(metrics)).toEqual(
+      expect.arrayContaining([
+        'berth_workqueue_queue_duration_seconds_bucket{le="0.025",queue="containers"} 1',
+        'berth_workqueue_queue_duration_seconds_sum{queue="containers"} 7.02',
+        'berth_reconcile_duration_seconds_count{queue="containers",result="success"} 1',
+        'berth_reconcile_duration_seconds_count{queue="containers",result="error"} 1',
+        'berth_step_duration_seconds_sum{verb="create",result="success"} 0.1',
+        'berth_start_phase_duration_seconds_bucket{le="0.005",phase="network"} 1',
+        'berth_start_failures_total{reason="InvalidSpec"} 1',
+        'berth_start_failures_total{reason="CommandNotFound"} 0',
+        'berth_container_restarts_total{cause="policy"} 1',
+        'berth_container_ends_total{reason="OOMKilled"} 1',
+        'berth_image_pull_duration_seconds_bucket{le="30",result="success"} 1',
+        "berth_image_pull_bytes_total 1000",
+        'berth_apiserver_request_duration_seconds_count{verb="PATCH",resource="containers/status",code="200"} 1',
+        'berth_apiserver_request_duration_seconds_count{verb="WATCH",resource="containers",code="<error>"} 1',
+        'berth_apiserver_watch_ends_total{resource="containers",how="closed"} 1',
+        'berth_containerd_call_duration_seconds_count{method="Tasks.Create",code="OK"} 1',
+      ]),
+    );
+  });
+
+  it("has no figure that would need a timer", async () => {
+    expect((await linesOf(make())).filter((line) => line.includes("eventloop_lag_p"))).toEqual([]);
+  });
+
+  it("is documented, metric by metric", async () => {
+    const page = readFileSync(join(import.meta.dirname, "../../docs/metrics.md"), "utf8");
+    const text = await make().text();
+    const types = new Map([...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => [name, type]));
+    const told = [...text.matchAll(/^# HELP (\S+) (.*)$/gm)].map(([, name, help]) => [name, types.get(name), help]);
+    const rows = page.split("\n").flatMap((line) => {
+      const [, name, type, , help] = line.split("|").map((cell) => cell.trim());
+      return name?.startsWith("`") === true ? [[name.slice(1, -1), type, help?.replaceAll("`", "")]] : [];
+    });
+    expect(rows.toSorted()).toEqual(told.toSorted());
+  });
+});
