@@ -9,7 +9,7 @@ import { NoLongerWanted } from "./wanted.ts";
 
 /**
  * The phases of a start, as `start.ts` has them; before them `guards`: what it is made from and needs is there. A start
- * again makes no `lease`, `spec` and `record`.
+ * again has no `spec` and no `record`, and nothing to do for its `lease`.
  */
 export type Phase =
   "guards" | "lease" | "storage" | "network" | "files" | "spec" | "record" | "task" | "start" | "save";

@@ -27,6 +27,9 @@ const STATES = ["Pending", "Running", "Paused", "Restarting", "Exited", "Dead", 
 /** Label values that are there from the start: Prometheus can't see the first increase of a series that comes with it. */
 const CAUSES = ["policy", "request"];
 const END_REASONS = ["Completed", "Error", "OOMKilled", "Unhealthy", "Checkpointed", "NodeRebooted", "Unknown"];
+const QUEUES = ["containers", "checkpoints"];
+const WATCHED = ["containers", "containercheckpoints"];
+const WATCH_ENDS = ["closed", "error", "broken"];
 const START_FAILURES = [
   "CommandNotFound",
   "CommandNotExecutable",
@@ -112,6 +115,8 @@ export class Metrics {
   constructor(state: AgentState) {
     this.#describe(state);
     this.#describeProcess();
+    for (const queue of QUEUES) for (const result of ["success", "error"]) this.#reconciles.zero({ queue, result });
+    for (const resource of WATCHED) for (const how of WATCH_ENDS) this.#watchEnds.inc({ resource, how }, 0);
     for (const cause of CAUSES) this.#restarts.inc({ cause }, 0);
     for (const reason of END_REASONS) this.#ends.inc({ reason }, 0);
     for (const reason of START_FAILURES) this.#startFailures.inc({ reason }, 0);
