@@ -44,11 +44,15 @@ const START_FAILURES = [
   "RuntimeError",
 ];
 
-/** prom-client's figures of the event loop that want a timer each few milliseconds, which would be most of an idle agent's work. */
-const SAMPLED = ["min", "max", "mean", "stddev", "p50", "p90", "p99"].map(
-  (name) => `nodejs_eventloop_lag_${name}_seconds`,
-);
-/** Milliseconds between those samples: never, as far as an agent is concerned. */
+/**
+ * What prom-client has that an agent does without: figures of the event loop that want a timer each few milliseconds, which
+ * would be most of an idle agent's work, and gauges that are named as if they were counters.
+ */
+const WITHOUT = [
+  ...["min", "max", "mean", "stddev", "p50", "p90", "p99"].map((name) => `nodejs_eventloop_lag_${name}_seconds`),
+  ...["handles", "requests", "resources"].map((name) => `nodejs_active_${name}_total`),
+];
+/** Milliseconds between samples of the event loop: never, as far as an agent is concerned. */
 const NEVER_MS = 2 ** 31 - 1;
 
 /** One agent's metrics. */
@@ -218,7 +222,7 @@ export class Metrics {
 
   #describeProcess(): void {
     collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: NEVER_MS });
-    for (const name of SAMPLED) this.#registry.removeSingleMetric(name);
+    for (const name of WITHOUT) this.#registry.removeSingleMetric(name);
     new Counter({
       name: "nodejs_eventloop_time_seconds_total",
       help: "Seconds that the event loop was idle or active. The rate of active is its utilization.",
