@@ -11,13 +11,11 @@ interface Work {
 const current = new AsyncLocalStorage<Work>();
 
 /** Does a key's work under an id of its own. What the work sets going and outlives it (a pull, a watch) has none from then on. */
-export async function correlated<T>(key: string, work: () => Promise<T>): Promise<T> {
+export function correlated<T>(key: string, work: () => Promise<T>): Promise<T> {
   const context = { reconcileID: randomUUID(), key, over: false };
-  try {
-    return await current.run(context, work);
-  } finally {
+  return current.run(context, work).finally(() => {
     context.over = true;
-  }
+  });
 }
 
 /** The id and key of the work under way, for a log line (`reconcileID` is controller-runtime's name). A new object each time. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { parse } from "yaml";
 import { Metrics } from "./metrics.ts";
 
 function make(states: string[] = []): Metrics {
@@ -80,15 +81,25 @@ describe("Metrics", () => {
     expect((await linesOf(make())).filter((line) => line.includes("eventloop_lag_p"))).toEqual([]);
   });
 
+  const read = (file: string): string => readFileSync(join(import.meta.dirname, "../..", file), "utf8");
+
   it("is documented, metric by metric", async () => {
-    const page = readFileSync(join(import.meta.dirname, "../../docs/metrics.md"), "utf8");
+    const page = read("docs/metrics.md");
     const text = await make().text();
     const types = new Map([...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => [name, type]));
     const told = [...text.matchAll(/^# HELP (\S+) (.*)$/gm)].map(([, name, help]) => [name, types.get(name), help]);
     const rows = page.split("\n").flatMap((line) => {
       const [, name, type, , help] = line.split("|").map((cell) => cell.trim());
-      return name?.startsWith("`") === true ? [[name.slice(1, -1), type, help?.replaceAll("`", "")]] : [];
+      return name !== undefined && /^`[a-z_]+`$/.test(name)
+        ? [[name.slice(1, -1), type, help?.replaceAll("`", "")]]
+        : [];
     });
     expect(rows.toSorted()).toEqual(told.toSorted());
+  });
+
+  it("has alerts that are documented, each with what to look at", () => {
+    const { groups } = parse(read("charts/berth/alerts/berth.yaml")) as { groups: { rules: { alert: string }[] }[] };
+    const told = [...read("docs/metrics.md").matchAll(/^\| `(Berth\w+)` +\| \S/gm)].map(([, alert]) => alert);
+    expect(told).toEqual(groups.flatMap(({ rules }) => rules.map(({ alert }) => alert)));
   });
 });

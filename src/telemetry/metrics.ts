@@ -132,11 +132,13 @@ export class Metrics {
   }
 
   /** A key's work, for the queue of that name. */
-  async work(queue: string, waitedSeconds: number, work: () => Promise<boolean>): Promise<void> {
+  work(queue: string, waitedSeconds: number, work: () => Promise<boolean>): Promise<void> {
     this.#waits.observe({ queue }, waitedSeconds);
     const begun = performance.now();
-    const result = (await work()) ? "success" : "error";
-    this.#reconciles.observe({ queue, result }, (performance.now() - begun) / 1000);
+    return work().then((succeeded) => {
+      const result = succeeded ? "success" : "error";
+      this.#reconciles.observe({ queue, result }, (performance.now() - begun) / 1000);
+    });
   }
 
   step(verb: string, result: string, seconds: number): void {
