@@ -206,6 +206,7 @@ describe("KubeApi", () => {
     const api = server.api(observer);
     await api.list("/apis/berth.dev/v1alpha1/containers");
     await api.get("/api/v1/namespaces/ns/secrets/s");
+    await api.get("/api/v1/namespaces/ns");
     await api.mergePatch(`${path}/a/status`, {}).catch(() => undefined);
     await apiOn("http://127.0.0.1:1", observer)
       .create("/api/v1/namespaces/ns/events", {})
@@ -216,6 +217,7 @@ describe("KubeApi", () => {
     expect(seen.splice(0)).toEqual([
       ["LIST", "containers", 200, true],
       ["GET", "secrets", 200, true],
+      ["GET", "namespaces", 200, true],
       ["PATCH", "containers/status", 409, true],
       ["POST", "events", undefined, true],
     ]);

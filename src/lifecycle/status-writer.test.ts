@@ -125,6 +125,12 @@ describe("a status that could not be written", () => {
     await expect(write(FAILED)).rejects.toBe(failure);
   });
 
+  it("counts with its state", () => {
+    expect(writer.state(object(RUNNING))).toBe("Pending");
+    expect(writer.state(object(RUNNING, "2"))).toBe("Running");
+    expect(writer.state(object(undefined, "2"))).toBe("Pending");
+  });
+
   it("is not forgotten: the next one builds on it", async () => {
     expect(writer.verdict(object())).toMatchObject({ attempts: 2, nextRetryAt: FAILED.nextRetryAt });
     failure = undefined;
