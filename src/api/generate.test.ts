@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "@jest/globals";
 import { MANIFESTS, manifests } from "./generate.ts";
 
-describe("the CRDs' manifests", () => {
+describe("the manifests", () => {
   it.each(Object.entries(manifests()))(
     "%s is what the schema says (else run `node src/api/generate.ts`)",
     (name, manifest) => {

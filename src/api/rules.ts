@@ -62,7 +62,7 @@ function holds({ rule }: Rule, variables: Record<string, unknown>): boolean {
 }
 
 /** The value as CEL sees it: integers as such, which JavaScript has as BigInt only, and no field that the schema lacks. */
-function celValue(schema: SchemaNode, value: unknown): unknown {
+export function celValue(schema: SchemaNode, value: unknown): unknown {
   const { items, properties } = schema;
   if (Array.isArray(value)) return items ? value.map((item) => celValue(items, item)) : value;
   if (isFields(value)) {
