@@ -171,6 +171,7 @@ export class Agent {
         this.#onContainerd(connected, error);
       },
     });
+    this.#parts.podSecurity.start();
     this.#containers.start();
     this.#checkpoints.start(this.#parts);
     this.#lease.start();
@@ -188,6 +189,7 @@ export class Agent {
     await Promise.all([
       this.#lease.stop(),
       this.#containers.stop(),
+      this.#parts.podSecurity.stop(),
       this.#checkpoints.stop(CLOSE_BOUND_MS),
       this.#queue.close(CLOSE_BOUND_MS),
       probesEnded,

@@ -8,6 +8,7 @@ import { isAbsolute } from "node:path";
 import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
 import { parse } from "yaml";
+import { LEVELS, type Level } from "./api/index.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "./telemetry/index.ts";
 
 /** A runtime handler: containerd's name of the runtime, and the options it is given. */
@@ -34,6 +35,7 @@ export interface Config {
   readonly bridgeName: string;
   readonly bridgeSubnet: string;
   readonly cgroupRoot: string;
+  readonly podSecurityDefault: Level;
   readonly concurrency: number;
   readonly metricsAddress: string;
   readonly logLevel: LogLevel;
@@ -103,6 +105,12 @@ const FLAGS: readonly Flag[] = [
     description: "the cgroup under which all Containers live",
     fallback: "/berth",
     parse: absolute,
+  },
+  {
+    name: "pod-security-default",
+    description: `the Pod Security level of namespaces without the label: ${LEVELS.join(", ")}`,
+    fallback: "privileged",
+    parse: oneOf(LEVELS),
   },
   {
     name: "concurrency",

@@ -5,6 +5,14 @@ export { check } from "./check.ts";
 export { hostname, imagePullPolicy, withDefaults } from "./defaults.ts";
 export { NotationError, parseDuration, parseQuantity } from "./notation.ts";
 export { IN_PLACE_FIELDS, recreationNeeded, restoreHindrances } from "./recreation.ts";
+export {
+  admissionNeeded,
+  LEVELS,
+  type Level,
+  type PodSecurityPolicy,
+  policyOf,
+  violationOf,
+} from "./pod-security/policy.ts";
 export { asNode } from "./schema/node.ts";
 export { checkpointCRD, containerCRD } from "./crd.ts";
 export { unsupported } from "./unsupported.ts";

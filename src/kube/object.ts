@@ -4,6 +4,7 @@ export type KubeMeta = {
   namespace?: string;
   uid: string;
   resourceVersion: string;
+  labels?: Record<string, string>;
 };
 
 /** Any object of the Kubernetes API. */

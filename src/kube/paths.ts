@@ -5,6 +5,7 @@ export type Resource = { group: string; version: string; plural: string };
 
 const CONTAINERS: Resource = { group: GROUP, version: VERSION, plural: "containers" };
 const CHECKPOINTS: Resource = { group: GROUP, version: VERSION, plural: "containercheckpoints" };
+const NAMESPACES: Resource = { group: "", version: "v1", plural: "namespaces" };
 const SECRETS: Resource = { group: "", version: "v1", plural: "secrets" };
 const CONFIG_MAPS: Resource = { group: "", version: "v1", plural: "configmaps" };
 const EVENTS: Resource = { group: "", version: "v1", plural: "events" };
@@ -37,6 +38,11 @@ export function containerPath(namespace?: string, name?: string, subresource?: s
 /** Path of ContainerCheckpoints, as {@link containerPath}. */
 export function checkpointPath(namespace?: string, name?: string, subresource?: string): string {
   return resourcePath(CHECKPOINTS, namespace, name, subresource);
+}
+
+/** Path of all namespaces, or of one. */
+export function namespacePath(name?: string): string {
+  return resourcePath(NAMESPACES, undefined, name);
 }
 
 /** Path of a namespace's Secrets, or of one. */

@@ -51,14 +51,14 @@ export function conditionsOf(input: StatusInput, status: ContainerStatus, final:
 }
 
 function verdicts(input: StatusInput, status: ContainerStatus, final: boolean): Verdicts {
-  const { desired, observed } = input;
+  const { desired, observed, refusal } = input;
   if (desired.kind !== "present") return { Reconciling: true };
   const alive = observed.current?.task !== undefined;
   if (final) return { Stalled: true, Failed: !alive };
   const { desiredState } = desired.spec;
   const { current, leftovers } = observed;
   const outdated = current !== undefined && isOutdated(current, desired);
-  const settled = leftovers.length === 0 && current?.record.state.stopping === undefined && !outdated;
+  const settled = leftovers.length === 0 && current?.record.state.stopping === undefined && !outdated && !refusal;
   const isHealthy = status.health === undefined || status.health.status === "Healthy";
   const ready =
     settled &&

@@ -16,6 +16,7 @@ import { Neighbours } from "./neighbours.ts";
 import type { Observer } from "./observer.ts";
 import { clearProbe, runProbe } from "./probe.ts";
 import { Pulls } from "./pulls.ts";
+import { PodSecurity } from "./pod-security.ts";
 import type { Applied } from "./record.ts";
 import { Records } from "./records.ts";
 import { FileUpdates } from "./volume-files.ts";
@@ -45,6 +46,7 @@ export interface Parts {
   readonly references: ReferenceWatcher;
   readonly fileUpdates: FileUpdates;
   readonly neighbours: Neighbours;
+  readonly podSecurity: PodSecurity;
   /** The ContainerCheckpoints of the cluster, by key, as the API server told of them last. */
   readonly checkpoints: {
     readonly synced: boolean;
@@ -123,6 +125,7 @@ export function makeParts(settings: NodeSettings): Parts {
     references: new ReferenceWatcher({ api, onAppear: requeue, logger }),
     fileUpdates: new FileUpdates({ api, volumes, onChange: requeue, logger }),
     neighbours: new Neighbours({ requeue, writeBlock: (id, block) => volumes.updateHosts(id, block), logger }),
+    podSecurity: new PodSecurity({ api, fallback: config.podSecurityDefault, requeue, logger }),
     checkpoints,
     checkpointData: new CheckpointData({ stateDir, dataDir }),
     announce,

@@ -25,7 +25,7 @@ import type { Applied, Verdict, Waiting } from "./record.ts";
 import { refusalOf } from "./refusal.ts";
 import { hasRemains, removeLogs, removeRemains } from "./remove.ts";
 import { REMOVAL_FAILED, statusOf } from "./status.ts";
-import { endedForGood } from "./told.ts";
+import { isDone } from "./told.ts";
 import type { StatusWriter } from "./status-writer.ts";
 import { isWanted, NoLongerWanted } from "./wanted.ts";
 
@@ -96,12 +96,14 @@ async function withoutObject(r: Reconcile, key: string): Promise<void> {
 /** Answers whether all that the object asks for is over, and its end told: one with `autoRemove` goes then. */
 async function withObject(r: Reconcile, key: string, object: Container): Promise<boolean> {
   const { parts } = r;
-  const refusal = refusalOf(object, parts.nodeName);
+  const invalid = refusalOf(object, parts.nodeName);
+  let refusal = invalid;
   let end: Walk | undefined;
   try {
     // A record that is removed for another one has used it, also when the status does not tell yet.
     let restoredFrom = r.statuses.restoredFrom(object);
-    end = await walk(r, key, object, ({ current }, verdict) => {
+    end = await walk(r, key, object, async ({ current }, verdict) => {
+      refusal = invalid ?? (await parts.podSecurity.refusal(key, object, current?.record.applied.spec));
       restoredFrom = (current && usedCheckpoint(current.record.state)) ?? restoredFrom;
       return wishOf(object, refusal !== undefined, verdict ?? r.statuses.verdict(object), restoredFrom);
     });
@@ -161,7 +163,7 @@ function wishOf(
     generation: object.metadata.generation,
     spec: withDefaults(object.spec),
     refused,
-    done: endedForGood(object),
+    done: isDone(object),
     ...(restartedAt === undefined ? {} : { restartedAt }),
     ...(verdict === undefined ? {} : { verdict }),
     ...(restoredFrom === undefined || restoredFrom !== object.spec.restoreFrom ? {} : { restoredFrom }),
@@ -182,14 +184,14 @@ async function walk(
   r: Reconcile,
   key: string,
   object: Container | undefined,
-  wish: (observed: Observed, verdict: Verdict | undefined) => Desired | undefined,
+  wish: (observed: Observed, verdict: Verdict | undefined) => Desired | undefined | Promise<Desired | undefined>,
 ): Promise<Walk | undefined> {
   const { parts } = r;
   const remains = await remainsOf(parts, object);
   let verdict: Verdict | undefined;
   for (let steps = 0; steps < MAX_STEPS; steps++) {
     const observed = await observe(parts, key, object?.metadata.uid);
-    const desired = wish(observed, verdict);
+    const desired = await wish(observed, verdict);
     if (desired === undefined) return undefined;
     if (remains !== undefined) return { observed, desired, obstacle: remains };
     const step = decide(desired, observed, parts.clock());
@@ -218,7 +220,7 @@ async function walk(
       verdict = await judge(parts, object, error, { desired, observed });
       if (verdict === undefined || !hasRemains(parts, object?.metadata.uid)) continue;
       // Told first; what the undo has left is cleared with the next turn, before anything else is tried.
-      const judged = wish(observed, verdict);
+      const judged = await wish(observed, verdict);
       r.queue.addAt(key, new Date(verdict.nextRetryAt ?? parts.clock().getTime() + CLEAR_AGAIN_MS));
       return judged === undefined ? undefined : { observed, desired: judged };
     }
@@ -300,6 +302,7 @@ async function noteWaiting(parts: Parts, key: string, { observed: { current }, w
 async function forget({ parts, statuses }: Reconcile, key: string): Promise<void> {
   stopWaiting(parts, key);
   parts.fileUpdates.forget(key);
+  parts.podSecurity.forget(key);
   statuses.forget(key);
   await parts.neighbours.forget(key);
   await parts.health.stop(key);

@@ -21,6 +21,9 @@ import {
   verdict,
 } from "./status.test-support.ts";
 
+/** A spec that may not be applied before something is known. */
+const WAITS = { reason: "WaitingForNamespace", state: "Pending", final: false, message: "m", error: "e" } as const;
+
 describe("a container with a task", () => {
   it("tells all there is to know of its run", () => {
     const network = {
@@ -84,6 +87,12 @@ describe("a container with a task", () => {
     expect(told).toMatchObject({ state: "Running", reason: "InvalidSpec", message: refusal.message });
     expect(told).not.toHaveProperty("exitCode");
     expect(held(told)).toEqual(["Stalled"]);
+  });
+
+  it("that runs by an earlier spec, until it is known whether the new one may be applied, is on its way", () => {
+    const told = status(instance({ run: RUN }, "running"), { refusal: WAITS });
+    expect(told).toMatchObject({ state: "Running", reason: "WaitingForNamespace" });
+    expect(held(told)).toEqual(["Reconciling"]);
   });
 });
 
@@ -175,6 +184,13 @@ describe("a container without a task or an end", () => {
       { refusal: startFailure("InvalidSpec", "spec.tty: is not supported yet") },
       { state: "Exited", reason: "InvalidSpec", exitCode: 128 },
       ["Failed", "Stalled"],
+    ],
+    [
+      "is not known to be allowed",
+      undefined,
+      { refusal: WAITS },
+      { state: "Pending", reason: "WaitingForNamespace" },
+      ["Reconciling"],
     ],
   ])("%s", (_, current, rest, wanted, conditions) => {
     const told = status(current, rest);

@@ -130,7 +130,7 @@ function summaryOf(input: StatusInput): Summary {
   const { current: instance } = observed;
   if (desired.kind !== "present") return removing(input, "Dead") ?? { state: "Removing", reason: "Deleting" };
   const refused: Partial<Summary> =
-    refusal === undefined ? {} : { reason: refusal.reason, message: refusal.message, final: true };
+    refusal === undefined ? {} : { reason: refusal.reason, message: refusal.message, final: refusal.final };
   if (instance?.task !== undefined) return { ...running(instance), ...notApplied(instance, desired), ...refused };
   const last = instance === undefined ? verdict : instance.record.state.verdict;
   const failure = last !== undefined && isAbout(last, desired) ? last : undefined;

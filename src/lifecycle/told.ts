@@ -24,6 +24,11 @@ export function verdictOf(object: Container): Verdict | undefined {
   };
 }
 
+/** Whether the object has ended for good, so that only a new wish starts it again; what its namespace forbids may yet be allowed. */
+export function isDone(object: Container): boolean {
+  return endedForGood(object) && object.status?.reason !== "Forbidden";
+}
+
 /** Whether the object has ended for good, as far as its status tells: nothing since calls for another run. */
 export function endedForGood(object: Container): boolean {
   if (object.status?.restartedAt !== object.metadata.annotations?.[RESTARTED_AT]) return false;

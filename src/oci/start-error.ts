@@ -53,6 +53,7 @@ const VERDICTS: Record<StartFailureReason, Pick<StartFailure, "exitCode" | "stat
   CommandNotExecutable: { exitCode: 126, state: "Exited", final: true },
   MountMismatch: { exitCode: 127, state: "Exited", final: true },
   InvalidSpec: { exitCode: 128, state: "Exited", final: true },
+  Forbidden: { exitCode: 128, state: "Exited", final: true },
   ErrImagePull: { exitCode: 128, state: "Pending", final: false },
   ImagePullBackOff: { exitCode: 128, state: "Pending", final: false },
   ErrImageNeverPull: { exitCode: 128, state: "Pending", final: false },
