@@ -4,7 +4,7 @@ import { StartError } from "../oci/index.ts";
 import { Obstacle } from "./obstacle.ts";
 import type { Parts } from "./parts.ts";
 import type { Step } from "./decide.ts";
-import type { Waiting } from "./status.ts";
+import type { Waiting } from "./record.ts";
 import { NoLongerWanted } from "./wanted.ts";
 
 /**
