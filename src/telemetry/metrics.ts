@@ -4,6 +4,7 @@
  */
 import { performance } from "node:perf_hooks";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { EndReason, StartReason, State } from "../api/index.ts";
 
 /** What is asked of the agent at each scrape. */
 export interface AgentState {
@@ -22,27 +23,47 @@ const QUICK = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 
 /** Seconds: what comes from a registry. */
 const SLOW = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
 
-const STATES = ["Pending", "Running", "Paused", "Restarting", "Exited", "Dead", "Removing", "Unknown"];
+// All that are in the type, and no other: the compiler sees to it.
+const STATES = Object.keys({
+  Pending: 0,
+  Running: 0,
+  Paused: 0,
+  Restarting: 0,
+  Exited: 0,
+  Dead: 0,
+  Removing: 0,
+  Unknown: 0,
+} satisfies Record<State, 0>);
 
 /** Label values that are there from the start: Prometheus can't see the first increase of a series that comes with it. */
-const CAUSES = ["policy", "request"];
-const END_REASONS = ["Completed", "Error", "OOMKilled", "Unhealthy", "Checkpointed", "NodeRebooted", "Unknown"];
 const QUEUES = ["containers", "checkpoints"];
-const WATCHED = ["containers", "containercheckpoints"];
+const WATCHED = ["containers", "containercheckpoints", "namespaces"];
 const WATCH_ENDS = ["closed", "error", "broken"];
-const START_FAILURES = [
-  "CommandNotFound",
-  "CommandNotExecutable",
-  "MountMismatch",
-  "InvalidSpec",
-  "ErrImagePull",
-  "ImagePullBackOff",
-  "ErrImageNeverPull",
-  "InvalidImageName",
-  "VolumeSetupFailed",
-  "NetworkSetupFailed",
-  "RuntimeError",
-];
+const CAUSES = ["policy", "request"];
+const END_REASONS = Object.keys({
+  Completed: 0,
+  Error: 0,
+  OOMKilled: 0,
+  Unhealthy: 0,
+  Checkpointed: 0,
+  NodeRebooted: 0,
+  Unknown: 0,
+} satisfies Record<EndReason | "Unhealthy", 0>);
+/** Waiting is no failure, and what may not be at all (Forbidden) is not tried. */
+type Failure = Exclude<StartReason, `Waiting${string}` | "InsufficientResources" | "RuntimeUnavailable" | "Forbidden">;
+const START_FAILURES = Object.keys({
+  CommandNotFound: 0,
+  CommandNotExecutable: 0,
+  MountMismatch: 0,
+  InvalidSpec: 0,
+  ErrImagePull: 0,
+  ImagePullBackOff: 0,
+  ErrImageNeverPull: 0,
+  InvalidImageName: 0,
+  VolumeSetupFailed: 0,
+  NetworkSetupFailed: 0,
+  RuntimeError: 0,
+} satisfies Record<Failure, 0>);
 
 /**
  * What prom-client has that an agent does without: figures of the event loop that want a timer each few milliseconds, which
