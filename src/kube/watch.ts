@@ -11,7 +11,7 @@ export type WatchTiming = {
   marginMs: number;
   /**
    * A watch that brings nothing for this many milliseconds is opened anew: its connection may be dead without either side
-   * having been told. Servers send a bookmark about once a minute, so that a quiet watch is not a silent one.
+   * having been told. Servers may send a bookmark about once a minute, by which a quiet watch goes on.
    */
   silenceMs: number;
 };
