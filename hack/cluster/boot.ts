@@ -18,15 +18,15 @@ const SCRIPT = `
 set -e
 run=$0 others=$1 id=$2 let_go=
 shift 2
-while read -r _ _ _ _ point _; do
+while read -r _ _ _ _ point _ tags; do
   case $point in
-    "$run"|"$run"/*) ;;
-    "$others"/*) mount --make-private "$point" 2>/dev/null || :; let_go="$point $let_go" ;;
-    *) mount --make-private "$point" ;;
+    "$run"|"$run"/*) continue ;;
+    "$others"/*) let_go="$point $let_go" ;;
   esac
+  # One may go by itself meanwhile, when its owner removes what it is mounted on.
+  case $tags in *shared:*|*master:*) mount --make-private "$point" 2>/dev/null || : ;; esac
 done </proc/self/mountinfo
-# One may have gone by itself, when its owner removed what it was mounted on.
-for point in $let_go; do umount --lazy "$point" 2>/dev/null || :; done
+if [ -n "$let_go" ]; then umount --lazy $let_go 2>/dev/null || :; fi
 mount --bind "$id" /proc/sys/kernel/random/boot_id
 exec "$@"
 `;
