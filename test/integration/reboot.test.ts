@@ -3,7 +3,7 @@ import { existsSync, rmSync } from "node:fs";
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { describe, expect, it } from "@jest/globals";
+import { describe, expect, it, jest } from "@jest/globals";
 import type { Container, ContainerSpec } from "../../src/api/index.ts";
 import { containerPath } from "../../src/kube/index.ts";
 import { run } from "../../src/node/index.ts";
@@ -18,6 +18,9 @@ import { ServerAway } from "../support/server-away.ts";
 import { useNode } from "../support/test-node.ts";
 
 const test = useNode();
+
+/** Much happens in each of these tests. */
+jest.setTimeout(180_000);
 
 /** Says how many runs it had, and ends as it is told. */
 const RUN = ["sh", "-c", "echo run; trap 'exit 0' TERM; trap 'exit 3' USR1; sleep 3600 & wait"];
