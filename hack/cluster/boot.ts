@@ -16,8 +16,8 @@ type Command = readonly [string, ...string[]];
  */
 const SCRIPT = `
 set -e
-run=$0 others=$1 id=$2 let_go=
-shift 2
+run=$0 others=$1 id=$2 busybox=$3 let_go=
+shift 3
 while read -r _ _ _ _ point _ tags; do
   case $point in
     "$run"|"$run"/*) continue ;;
@@ -26,7 +26,8 @@ while read -r _ _ _ _ point _ tags; do
   # One may go by itself meanwhile, when its owner removes what it is mounted on.
   case $tags in *shared:*|*master:*) mount --make-private "$point" 2>/dev/null || : ;; esac
 done </proc/self/mountinfo
-if [ -n "$let_go" ]; then umount --lazy $let_go 2>/dev/null || :; fi
+# Of those there may be hundreds, of which each umount(8) would read all.
+if [ -n "$let_go" ]; then "$busybox" umount -l $let_go 2>/dev/null || :; fi
 mount --bind "$id" /proc/sys/kernel/random/boot_id
 exec "$@"
 `;
@@ -41,11 +42,11 @@ export async function boot(node: Booted): Promise<void> {
 }
 
 /** The command with which a program of the node's is started: it sees the boot id of the last {@link boot}, if there was one. */
-export function sinceBoot(node: Booted, command: Command): Command {
+export function sinceBoot(node: Booted, busybox: string, command: Command): Command {
   const file = bootIDFile(node);
   if (!existsSync(file)) return command;
   const unshare = ["unshare", "--mount", "--propagation", "unchanged", "--", "/bin/sh", "-c"] as const;
-  return [...unshare, SCRIPT, node.runDir, dirname(node.runDir), file, ...command];
+  return [...unshare, SCRIPT, node.runDir, dirname(node.runDir), file, busybox, ...command];
 }
 
 function bootIDFile({ dir }: Booted): string {

@@ -150,7 +150,8 @@ export class LocalNode {
   /** Starts the agent, unless it runs. It need not become ready: see {@link agentReady}. */
   startAgent(flags: Readonly<Record<string, string>> = {}): void {
     const [program, ...args] = this.#options.agent ?? AGENT_SOURCE;
-    this.#agent.start(sinceBoot(this, [program, ...args, ...commandLine({ ...this.agentFlags(), ...flags })]));
+    const command = [program, ...args, ...commandLine({ ...this.agentFlags(), ...flags })] as const;
+    this.#agent.start(sinceBoot(this, this.#tools.busybox, command));
   }
 
   /**
