@@ -134,6 +134,10 @@ export class Agent {
       containerd: this.#containerd,
       events: this.#events,
       checkpoints: this.#checkpoints.objects,
+      objects: this.#containers,
+      onDisk: () => {
+        this.#onDisk();
+      },
       requeue: (key) => {
         this.#queue.add(key);
       },
@@ -175,6 +179,8 @@ export class Agent {
     this.#containers.start();
     this.#checkpoints.start(this.#parts);
     this.#lease.start();
+    this.#parts.disks.start();
+    this.#parts.images.start();
   }
 
   /** Ends the agent; containers run on. */
@@ -185,6 +191,8 @@ export class Agent {
     this.#parts.references.close();
     this.#parts.fileUpdates.close();
     this.#parts.logs.close();
+    this.#parts.disks.close();
+    this.#parts.images.close();
     const probesEnded = Promise.race([this.#parts.health.close(), sleep(CLOSE_BOUND_MS, undefined, { ref: false })]);
     await Promise.all([
       this.#lease.stop(),
@@ -313,6 +321,13 @@ export class Agent {
         this.#onContainerd(true);
       }, CONNECT_AGAIN_MS);
     }
+  }
+
+  /** A full disk is told of beside what makes the agent ready: it goes on with what it can do. */
+  #onDisk(): void {
+    const full = this.#parts.disks.full.map(({ words }) => words);
+    this.#health.warn("disk", full.length === 0 ? undefined : `full: ${full.join("; ")}`);
+    this.#addObjects();
   }
 
   #forgetKey(key: string): void {

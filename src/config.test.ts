@@ -57,6 +57,18 @@ describe("readConfig", () => {
     });
   });
 
+  it("takes thresholds of the disk's use in percent, the lower one below the higher", () => {
+    expect(read([])).toMatchObject({ imageGcHigh: 85, imageGcLow: 80 });
+    expect(read(["--image-gc-high=100", "--image-gc-low=0"])).toMatchObject({
+      imageGcHigh: 100,
+      imageGcLow: 0,
+    });
+    expect(() => read(["--image-gc-low", "85"])).toThrow("image-gc-low: 85: must be less than image-gc-high");
+    expect(() => read(["--image-gc-high", "101"])).toThrow("0 to 100");
+    expect(() => read(["--config", file("image-gc-high: 79\n")])).toThrow("less than image-gc-high, which is 79");
+    expect(() => read(["--config", file("image-gc-low: 8.5\n")])).toThrow("0 to 100");
+  });
+
   it("adds the file's runtimes to runc", () => {
     const config = file(
       "runtimes:\n  other:\n    type: io.containerd.runc.v2\n    options: {BinaryName: /usr/bin/crun}\n",

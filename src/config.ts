@@ -36,6 +36,9 @@ export interface Config {
   readonly bridgeSubnet: string;
   readonly cgroupRoot: string;
   readonly podSecurityDefault: Level;
+  /** Percent of the disk's use: above the first, unused images are deleted until the second is reached. */
+  readonly imageGcHigh: number;
+  readonly imageGcLow: number;
   readonly concurrency: number;
   readonly metricsAddress: string;
   readonly logLevel: LogLevel;
@@ -113,6 +116,18 @@ const FLAGS: readonly Flag[] = [
     parse: oneOf(LEVELS),
   },
   {
+    name: "image-gc-high",
+    description: "percent of the disk's use from which unused images are deleted; 100: never",
+    fallback: "85",
+    parse: percent,
+  },
+  {
+    name: "image-gc-low",
+    description: "percent of the disk's use until which they are",
+    fallback: "80",
+    parse: percent,
+  },
+  {
     name: "concurrency",
     description: "how many Containers are worked on at once",
     fallback: String(DEFAULT_CONCURRENCY),
@@ -176,13 +191,19 @@ function parsed(flag: Flag, value: string): string {
 }
 
 function toConfig(values: Values, runtimes: Record<string, RuntimeHandler>): Config {
-  const { kubeconfig, registryHostsDir, logFormat, cniBinDir, concurrency, ...rest } = values;
+  const { kubeconfig, registryHostsDir, logFormat, cniBinDir, concurrency, imageGcHigh, imageGcLow, ...rest } = values;
+  const gc = { imageGcHigh: Number(imageGcHigh), imageGcLow: Number(imageGcLow) };
+  if (gc.imageGcLow >= gc.imageGcHigh)
+    throw new InvalidArgumentError(
+      `image-gc-low: ${gc.imageGcLow}: must be less than image-gc-high, which is ${gc.imageGcHigh}`,
+    );
   return {
     ...(rest as unknown as Config),
     ...(kubeconfig === undefined ? {} : { kubeconfig }),
     ...(registryHostsDir === undefined ? {} : { registryHostsDir }),
     ...(logFormat === undefined ? {} : { logFormat: logFormat as LogFormat }),
     cniBinDirs: (cniBinDir ?? "").split(":").filter((dir) => dir !== ""),
+    ...gc,
     concurrency: Number(concurrency),
     runtimes: { runc: { type: "io.containerd.runc.v2", options: {} }, ...runtimes },
   };
@@ -257,6 +278,11 @@ function absolutes(value: string): string {
 
 function positive(value: string): string {
   if (!/^[1-9][0-9]{0,3}$/.test(value)) throw new InvalidArgumentError("must be a whole number from 1 to 9999");
+  return value;
+}
+
+function percent(value: string): string {
+  if (!/^(100|[1-9]?[0-9])$/.test(value)) throw new InvalidArgumentError("must be a whole number from 0 to 100");
   return value;
 }
 

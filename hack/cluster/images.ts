@@ -98,6 +98,18 @@ export async function buildImages(tools: Pick<Tools, "busybox">): Promise<Image[
   ];
 }
 
+/** An image of busybox and a file `/payload` of so many bytes, which can't be compressed. The tag decides what is in it. */
+export async function sizedImage(tools: Pick<Tools, "busybox">, tag: string, bytes: number): Promise<Image> {
+  const base = await layer((root) => {
+    baseFiles(root, tools.busybox);
+  });
+  const payload = await layer((root) => {
+    const noise = createHash("shake256", { outputLength: bytes }).update(tag);
+    writeFileSync(join(root, "payload"), noise.digest());
+  });
+  return image("berth/sized", [tag], single([base, payload], { Env: [PATH], Cmd: ["sh"] }));
+}
+
 /** Writes an image as an OCI archive, as `ctr images import` reads it, named `<prefix>/<repository>:<tag>`. */
 export async function writeArchive(image: Image, prefix: string, file: string): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), "berth-image-"));

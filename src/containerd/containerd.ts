@@ -19,6 +19,7 @@ import { Containers } from "./proto/containers_pb.ts";
 import { Content } from "./proto/content_pb.ts";
 import { Events } from "./proto/event_service_pb.ts";
 import { Images } from "./proto/images_pb.ts";
+import { Introspection } from "./proto/introspection_pb.ts";
 import { Leases as LeasesService } from "./proto/leases_pb.ts";
 import { Store } from "./proto/sandbox_pb.ts";
 import { Snapshots } from "./proto/snapshots_pb.ts";
@@ -55,6 +56,9 @@ export interface ContainerChanges {
   readonly image?: string;
 }
 
+/** On the record of an image that Berth has pulled, as long as no other tool has pulled it, too. */
+export const PULLED_LABEL = "berth.dev/pulled";
+
 const MINUTE = 60_000;
 
 /** A node's containerd: its services as typed clients, and what takes more than one call. */
@@ -74,6 +78,7 @@ export class Containerd {
   readonly transfer: ServiceClient<typeof Transfer>;
   readonly streaming: ServiceClient<typeof Streaming>;
   readonly #version: ServiceClient<typeof Version>;
+  readonly #introspection: ServiceClient<typeof Introspection>;
   readonly #connection: Connection;
   readonly #reader: ImageReader;
   readonly #logger: Logger;
@@ -102,6 +107,7 @@ export class Containerd {
     this.transfer = serviceClient(connection, Transfer, { transfer: Infinity });
     this.streaming = serviceClient(connection, Streaming);
     this.#version = serviceClient(connection, Version);
+    this.#introspection = serviceClient(connection, Introspection);
     const { images, content, snapshots, snapshotter, platform } = this;
     this.#reader = new ImageReader({ images, content, snapshots, snapshotter, platform });
   }
@@ -115,8 +121,20 @@ export class Containerd {
     return checkVersion(version);
   }
 
+  /** The directories in which containerd keeps images: their content, and the snapshots they are unpacked into. */
+  async imageRoots(): Promise<string[]> {
+    const filters = ["content", this.snapshotter].map((id) => `id==${JSON.stringify(id)}`);
+    const { plugins } = await this.#introspection.plugins({ filters });
+    // A snapshotter that is a program of its own does not tell.
+    return plugins
+      .filter(({ type }) => /^io\.containerd\.(content|snapshotter)\./.test(type))
+      .map(({ exports }) => exports["root"])
+      .filter((root) => root !== undefined);
+  }
+
   /**
    * Pulls an image and unpacks it for this platform; what is here already is not fetched again, but the registry is asked.
+   * A new image's record is marked as Berth's ({@link PULLED_LABEL}); one that is there keeps its labels, or its lack of any.
    * @throws ImagePullError; ContainerdError when containerd is away; the signal's reason when it was aborted
    */
   async pull(options: PullOptions): Promise<PulledImage> {
@@ -124,7 +142,9 @@ export class Containerd {
     const hostsDir = await this.#hostsDir(options.hostsDir);
     const { transfer, streaming, platform, snapshotter } = this;
     const puller = { transfer, streaming, platform, snapshotter, logger: this.#logger };
-    await pullImage(puller, name, { ...options, hostsDir });
+    // containerd replaces all of a record's labels with those of the pull.
+    const labels = { ...((await this.#labels(name)) ?? { [PULLED_LABEL]: "true" }), ...options.labels };
+    await pullImage(puller, name, { ...options, hostsDir, labels });
     return this.#present(name);
   }
 
@@ -199,6 +219,15 @@ export class Containerd {
       "containerd 1.7 pulls without the registry hosts folder; it needs 2.0 or later",
     );
     return undefined;
+  }
+
+  async #labels(name: string): Promise<Record<string, string> | undefined> {
+    try {
+      return (await this.images.get({ name })).image?.labels;
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
   }
 
   async #present(name: string): Promise<PulledImage> {

@@ -12,6 +12,7 @@ export type { PulledImage } from "./images.ts";
 export type { Leases } from "./leases.ts";
 export type { Platform } from "./platform.ts";
 export type { PullProgress } from "./progress.ts";
+export type { Image as ImageRecord } from "./proto/images_pb.ts";
 export type { Container as ContainerRecord } from "./proto/containers_pb.ts";
 export type { Mount } from "./proto/types_pb.ts";
 export type { PullOptions, RegistryCredentials } from "./pull.ts";

@@ -1,6 +1,7 @@
 /** The conditions of a status, by which `kubectl wait`, Flux and Argo see how it stands. */
 import type { Condition, Container, ContainerStatus } from "../api/index.ts";
 import { isOutdated } from "./decide.ts";
+import { DISK_PRESSURE } from "./limits.ts";
 import type { StatusInput } from "./status.ts";
 
 /** What a state means, where there is no more to say: a condition's message is never empty. */
@@ -46,6 +47,10 @@ export function conditionsOf(input: StatusInput, status: ContainerStatus, final:
       message: status.message ?? sentenceOf(status),
       observedGeneration: input.object.metadata.generation,
     });
+  }
+  if (input.pressure !== undefined) {
+    const observedGeneration = input.object.metadata.generation;
+    conditions.push({ type: DISK_PRESSURE, status: "True", ...input.pressure, observedGeneration });
   }
   return withTransitions(conditions, input.object, input.now);
 }

@@ -28,12 +28,13 @@ export async function bothOf<A, B>(first: Promise<A>, second: Promise<B>): Promi
   return Promise.all([first, second]);
 }
 
-/** The verdict on a failed start, with the time of the next try where there is one. */
+/** The verdict on a failed start, with the time of the next try where there is one: at once if what it lacked is there now. */
 export function verdictAfter(
   error: StartError,
   wish: { readonly generation: number; readonly restartedAt?: string | undefined },
   earlier: Verdict | undefined,
   now: Date,
+  atOnce = false,
 ): Verdict {
   const attempts = (earlier !== undefined && isAbout(earlier, wish) ? earlier.attempts : 0) + 1;
   const { failure } = error;
@@ -43,7 +44,9 @@ export function verdictAfter(
     attempts,
     generation: wish.generation,
     ...(wish.restartedAt === undefined ? {} : { restartedAt: wish.restartedAt }),
-    ...(failure.final ? {} : { nextRetryAt: new Date(now.getTime() + retryDelayMs(attempts)).toISOString() }),
+    ...(failure.final
+      ? {}
+      : { nextRetryAt: new Date(now.getTime() + (atOnce ? 0 : retryDelayMs(attempts))).toISOString() }),
   };
 }
 

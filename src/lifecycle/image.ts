@@ -42,6 +42,7 @@ export async function ensureImage(parts: Parts, wish: ImageWish): Promise<Pulled
   }
   const pulling = { reason: "Pulling", message: `Pulling image "${spec.image}"` };
   if (parts.pulls.underWay(key, token)) return pulling;
+  await parts.images.settled(ref);
   const policy = imagePullPolicy(spec);
   if (policy !== "Always") {
     const image = await at("pull", () => parts.containerd.image(ref));

@@ -6,14 +6,18 @@ import type { Config } from "../config.ts";
 import type { Containerd } from "../containerd/index.ts";
 import { type EventRecorder, type KubeApi, type KubeObject, ReferenceWatcher } from "../kube/index.ts";
 import { Network } from "../network/index.ts";
-import type { Cgroups, NodeFacts } from "../node/index.ts";
+import { type Cgroups, diskUse, type NodeFacts, orMissing } from "../node/index.ts";
 import { RootFilesystem, Volumes } from "../storage/index.ts";
 import { LogRotation } from "../telemetry/index.ts";
 import { CheckpointData } from "./checkpoint/data.ts";
+import { type DiskRole, DiskWatch, type DiskWatchOptions } from "./disk-watch.ts";
 import { HealthMonitor } from "./health-monitor.ts";
 import { whyUnhealthy } from "./health.ts";
+import { ImageCollector, type ImageCollectorOptions } from "./image-collector.ts";
+import { imagesInUse, isImageWanted, type NodeObjects } from "./images-in-use.ts";
 import { Neighbours } from "./neighbours.ts";
 import type { Observer } from "./observer.ts";
+import { OutputRescue } from "./output-rescue.ts";
 import { clearProbe, runProbe } from "./probe.ts";
 import { Pulls } from "./pulls.ts";
 import { PodSecurity } from "./pod-security.ts";
@@ -41,7 +45,10 @@ export interface Parts {
   readonly rootfs: RootFilesystem;
   readonly volumes: Volumes;
   readonly logs: LogRotation;
+  readonly outputs: OutputRescue;
   readonly pulls: Pulls;
+  readonly images: ImageCollector;
+  readonly disks: DiskWatch;
   readonly health: HealthMonitor;
   readonly references: ReferenceWatcher;
   readonly fileUpdates: FileUpdates;
@@ -87,6 +94,8 @@ export interface NodeSettings {
   readonly containerd: Containerd;
   readonly events: EventRecorder;
   readonly checkpoints: Parts["checkpoints"];
+  readonly objects: NodeObjects;
+  readonly onDisk: DiskWatchOptions["onChange"];
   /** Has a key looked at again. */
   readonly requeue: (key: string) => void;
   readonly observer: Observer;
@@ -97,6 +106,63 @@ function referenceTo({ namespace, name, uid }: Pick<Applied, "namespace" | "name
   return { apiVersion: API_VERSION, kind: "Container", metadata: { namespace, name, uid, resourceVersion: "" } };
 }
 
+/** As the kubelet's Events name the node. */
+function nodeReference(name: string): KubeObject {
+  return { apiVersion: "v1", kind: "Node", metadata: { name, uid: name, resourceVersion: "" } };
+}
+
+type AnnounceNode = ImageCollectorOptions["announce"];
+
+function diskWatch(settings: NodeSettings, announce: AnnounceNode, outputs: OutputRescue): DiskWatch {
+  const { config, containerd, onDisk, logger } = settings;
+  return new DiskWatch({
+    measure: () => measureDisks(config, containerd),
+    onChange: (disk, isFull) => {
+      if (isFull) announce("Warning", "DiskFull", `A disk is full: ${disk.words}`);
+      else announce("Normal", "DiskHasRoom", `There is room again: ${disk.words}`);
+      onDisk(disk, isFull);
+    },
+    onPeriod: () => {
+      outputs.checkAll();
+    },
+    logger,
+  });
+}
+
+function imageCollector(
+  { config, containerd, objects, logger }: NodeSettings,
+  announce: AnnounceNode,
+  parts: Pick<Parts, "records" | "checkpointData" | "pulls">,
+): ImageCollector {
+  return new ImageCollector({
+    high: config.imageGcHigh,
+    low: config.imageGcLow,
+    images: containerd.images,
+    disks: async () => Promise.all((await containerd.imageRoots()).map(diskUse)),
+    inUse: () => imagesInUse({ ...parts, objects, containerd }),
+    isWanted: (name) => isImageWanted({ ...parts, objects }, name),
+    announce,
+    now: () => new Date(),
+    logger,
+  });
+}
+
+/** The disks that the agent needs; a directory that is not there yet is made with the first container. */
+async function measureDisks(config: Config, containerd: Containerd): ReturnType<DiskWatchOptions["measure"]> {
+  const roots = await containerd.imageRoots().catch((): string[] => []);
+  const places: [DiskRole, string][] = [
+    ["state", config.stateDir],
+    ["data", config.dataDir],
+    ["log", config.logDir],
+    ...roots.map((root): [DiskRole, string] => ["images", root]),
+  ];
+  const uses = places.map(async ([role, path]) => {
+    const use = await orMissing(diskUse(path));
+    return use === undefined ? [] : [{ role, ...use }];
+  });
+  return (await Promise.all(uses)).flat();
+}
+
 /** Makes an agent's parts. Nothing is begun yet. */
 export function makeParts(settings: NodeSettings): Parts {
   const { config, facts, api, containerd, events, checkpoints, requeue, observer, logger } = settings;
@@ -104,30 +170,40 @@ export function makeParts(settings: NodeSettings): Parts {
   const announce: Announce = (object, type, reason, message, replaces) => {
     events.event(referenceTo(object), type, reason, message, replaces === undefined ? {} : { replaces });
   };
+  const announceNode: AnnounceNode = (type, reason, message) => {
+    events.event(nodeReference(config.nodeName), type, reason, message);
+  };
   const volumes = new Volumes({ stateDir, dataDir });
+  const outputs = new OutputRescue({ logger });
+  const disks = diskWatch(settings, announceNode, outputs);
+  const records = new Records(containerd);
+  const checkpointData = new CheckpointData({ stateDir, dataDir });
+  const onSettled = (key: string): void => {
+    requeue(key);
+    void images.look();
+  };
+  const { registryHostsDir: hostsDir } = config;
+  const pulls = new Pulls({ source: containerd, hostsDir, onSettled, announce, observer, logger });
+  const images = imageCollector(settings, announceNode, { records, checkpointData, pulls });
   const parts: Omit<Parts, "health"> = {
     nodeName: config.nodeName,
     api,
     containerd,
-    records: new Records(containerd),
+    records,
     network: new Network({ ...config, logger }),
     rootfs: new RootFilesystem({ containerd, stateDir }),
     volumes,
-    logs: new LogRotation({ logger }),
-    pulls: new Pulls({
-      source: containerd,
-      hostsDir: config.registryHostsDir,
-      onSettled: requeue,
-      announce,
-      observer,
-      logger,
-    }),
+    logs: new LogRotation({ onLook: () => void disks.look(), logger }),
+    outputs,
+    pulls,
+    images,
+    disks,
     references: new ReferenceWatcher({ api, onAppear: requeue, logger }),
     fileUpdates: new FileUpdates({ api, volumes, onChange: requeue, logger }),
     neighbours: new Neighbours({ requeue, writeBlock: (id, block) => volumes.updateHosts(id, block), logger }),
     podSecurity: new PodSecurity({ api, fallback: config.podSecurityDefault, requeue, logger }),
     checkpoints,
-    checkpointData: new CheckpointData({ stateDir, dataDir }),
+    checkpointData,
     announce,
     report: (object, type, reason, message) => events.report(referenceTo(object), type, reason, message),
     facts: facts.node,

@@ -35,6 +35,7 @@ export interface PullRequest {
 export type PullResult = { readonly image: PulledImage; readonly seconds: number } | { readonly error: unknown };
 
 interface Pull {
+  readonly ref: string;
   readonly controller: AbortController;
   readonly waiting: Map<string, PullRequest>;
 }
@@ -82,6 +83,12 @@ export class Pulls {
     return this.#pulls.values().some(({ waiting }) => waiting.get(key)?.token === token);
   }
 
+  /** The images of pulls under way, and of those whose result has not been taken yet. */
+  names(): string[] {
+    const done = this.#results.values().flatMap(({ result }) => ("image" in result ? [result.image.name] : []));
+    return [...this.#pulls.values().map(({ ref }) => ref), ...done];
+  }
+
   /** Begins a pull, or joins the one under way for the same image and credentials. */
   begin(request: PullRequest): void {
     const name = JSON.stringify([request.ref, request.credentials ?? null]);
@@ -89,7 +96,8 @@ export class Pulls {
     joined?.waiting.set(request.key, request);
     this.#leave(request.key, joined);
     if (joined !== undefined) return;
-    const pull: Pull = { controller: new AbortController(), waiting: new Map([[request.key, request]]) };
+    const { ref } = request;
+    const pull: Pull = { ref, controller: new AbortController(), waiting: new Map([[request.key, request]]) };
     this.#pulls.set(name, pull);
     void this.#run(name, pull, request);
   }

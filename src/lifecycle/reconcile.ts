@@ -14,6 +14,7 @@ import { usedCheckpoint } from "./checkpoint/restore.ts";
 import { ABSENT, decide, type Desired, type Observed, recordedWish } from "./decide.ts";
 import { verdictAfter } from "./failure.ts";
 import { dropFinalizer, withFinalizer } from "./finalizer.ts";
+import { explainLimits, pressureOf } from "./limits.ts";
 import { followLog } from "./log.ts";
 import { neighbourOf } from "./neighbour.ts";
 import { observe } from "./observe.ts";
@@ -129,6 +130,7 @@ async function withObject(r: Reconcile, key: string, object: Container): Promise
   followLog(parts, key, current, desired);
   parts.health.follow(key, current, desired);
   const verdict = desired.kind === "present" ? desired.verdict : undefined;
+  const pressure = pressureOf(parts, object, current);
   await r.statuses.write(object, (base) =>
     statusOf({
       object: base,
@@ -141,6 +143,7 @@ async function withObject(r: Reconcile, key: string, object: Container): Promise
       ...(verdict === undefined ? {} : { verdict }),
       ...(refusal === undefined ? {} : { refusal }),
       ...(obstacle === undefined ? {} : { obstacle }),
+      ...(pressure === undefined ? {} : { pressure }),
     }),
   );
   await parts.fileUpdates.keep(key, current, desired);
@@ -256,12 +259,13 @@ async function callOff({ parts, queue }: Reconcile, key: string, { current }: Ob
 async function judge(
   parts: Parts,
   object: Container | undefined,
-  error: StartError,
+  thrown: StartError,
   at: { desired: Desired & { kind: "present" }; observed: Observed },
 ): Promise<Verdict | undefined> {
   const { current } = at.observed;
   const earlier = current === undefined ? at.desired.verdict : current.record.state.verdict;
-  const verdict = verdictAfter(error, at.desired, earlier, parts.clock());
+  const { error, again } = await explainLimits(parts, thrown);
+  const verdict = verdictAfter(error, at.desired, earlier, parts.clock(), again);
   const { failure } = verdict;
   const { name, namespace, uid } = object?.metadata ?? current?.record.applied ?? {};
   const { nextRetryAt } = verdict;

@@ -14,9 +14,11 @@ import { deleteTask, forgetSandbox, logFile } from "./task.ts";
  * becomes of the removal.
  * @throws Obstacle when something of it can't be removed now
  */
-export async function removeRecorded(parts: Parts, { id, state }: Record): Promise<void> {
+export async function removeRecorded(parts: Parts, { id, state, applied }: Record): Promise<void> {
   if (state.removing !== true) await parts.records.saveState(id, { ...state, removing: true });
   await remove(parts, id);
+  parts.images.used(applied.image.name);
+  void parts.images.look();
 }
 
 /**

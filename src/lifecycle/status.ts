@@ -9,6 +9,7 @@ import { usedCheckpoint } from "./checkpoint/restore.ts";
 import { conditionsOf } from "./conditions.ts";
 import { isOutdated, restarts, type Desired, type Instance, type Observed } from "./decide.ts";
 import { healthOf, whyUnhealthy } from "./health.ts";
+import type { Pressure } from "./limits.ts";
 import type { Obstacle } from "./obstacle.ts";
 import { type End, isAbout, type Verdict, type Waiting } from "./record.ts";
 
@@ -34,6 +35,8 @@ export interface StatusInput {
   readonly refusal?: StartFailure;
   /** What can't be given back, and why: it is in the way of all else. */
   readonly obstacle?: Pick<Obstacle, "purpose" | "message">;
+  /** A limit of the node that concerns the container. */
+  readonly pressure?: Pressure;
   readonly now: Date;
 }
 

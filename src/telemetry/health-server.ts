@@ -23,6 +23,7 @@ export class HealthServer {
   readonly #options: HealthServerOptions;
   readonly #now: () => Date;
   readonly #checks = new Map<string, Check>();
+  readonly #warnings = new Map<string, string>();
   #server: Server | undefined;
 
   constructor(options: HealthServerOptions) {
@@ -52,6 +53,12 @@ export class HealthServer {
     const before = this.#checks.get(name);
     const since = before?.ok === ok ? before.since : this.#now();
     this.#checks.set(name, { ok, detail, since });
+  }
+
+  /** Adds a line that does not make the process unready, or takes it away. */
+  warn(name: string, text: string | undefined): void {
+    if (text === undefined) this.#warnings.delete(name);
+    else this.#warnings.set(name, text);
   }
 
   /** @throws Error when the address is no address or can't be had. */
@@ -106,6 +113,7 @@ export class HealthServer {
     const lines = [...this.#checks].map(([name, { ok, detail, since }]) =>
       ok ? `${name}: ok` : `${name}: ${detail.replaceAll("\n", " ")} since ${since.toISOString()}`,
     );
+    for (const [name, text] of this.#warnings) lines.push(`${name}: ${text.replaceAll("\n", " ")}`);
     return lines.length === 0 ? "ok" : lines.join("\n");
   }
 }

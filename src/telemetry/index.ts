@@ -7,4 +7,5 @@ export type { LogFormat, LogLevel, LoggerOptions } from "./logger.ts";
 export { beginOf, readLog } from "./log-reader.ts";
 export type { ReadLogOptions } from "./log-reader.ts";
 export { LogRotation } from "./log-rotation.ts";
-export type { LogLimits, LogRotationOptions } from "./log-rotation.ts";
+export type { LogLimits } from "./log-file.ts";
+export type { LogRotationOptions } from "./log-rotation.ts";

@@ -127,7 +127,7 @@ describe("readLog", () => {
       appendFileSync(path, lines);
       // Read before, at, or after the rotation.
       if (i % 3 === 0) await until(`mark ${String(i)}.`);
-      await rotate(path, maxFiles);
+      await rotate(path, { maxSize: 100, maxFiles: maxFiles });
       if (i % 3 === 1) {
         // A word that is in the file that is current now.
         appendFileSync(path, `after ${String(i)}.\n`);
@@ -160,7 +160,7 @@ describe("readLog", () => {
     writeFileSync(path, "one\n");
     const { until, ended } = follow();
     await until("one\n");
-    await rotate(path, 1);
+    await rotate(path, { maxSize: 100, maxFiles: 1 });
     appendFileSync(path, "two and a half\n");
     await until("half\n");
     rmSync(dir, { recursive: true });
@@ -169,13 +169,13 @@ describe("readLog", () => {
 
   it("catches up with several rotations at once", async () => {
     writeFileSync(path, "");
-    await rotate(path, 10);
+    await rotate(path, { maxSize: 100, maxFiles: 10 });
     const { until, ended } = follow();
     appendFileSync(path, "begun\n");
     await until("begun\n");
     for (let i = 0; i < 5; i++) {
       appendFileSync(path, `line ${String(i)}\n`);
-      await rotate(path, 10);
+      await rotate(path, { maxSize: 100, maxFiles: 10 });
     }
     appendFileSync(path, "end\n");
     await until("end\n");

@@ -1,6 +1,18 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { closeSync, openSync, writeSync } from "node:fs";
-import { appendFile, mkdtemp, open, readFile, readdir, rm, stat, symlink, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  mkdir,
+  mkdtemp,
+  open,
+  readFile,
+  readdir,
+  rm,
+  rmdir,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
@@ -30,7 +42,7 @@ describe("log rotation", () => {
   it("keeps so many files, the writer's inode among them, and removes what is too many after a lowering", async () => {
     for (const text of ["1", "2", "3", "4"]) {
       await appendFile(log, text);
-      await rotate(log, 4);
+      await rotate(log, { maxSize: 100, maxFiles: 4 });
     }
     expect(await contents()).toEqual({
       "output.log": "",
@@ -40,10 +52,10 @@ describe("log rotation", () => {
     });
     const { ino } = await stat(log);
     await appendFile(log, "5");
-    await rotate(log, 2);
+    await rotate(log, { maxSize: 100, maxFiles: 2 });
     expect(await contents()).toEqual({ "output.log": "", "output.log.1": "5" });
     await appendFile(log, "6");
-    await rotate(log, 1);
+    await rotate(log, { maxSize: 100, maxFiles: 1 });
     expect((await contents())["output.log"]).toBe("");
     expect((await stat(log)).ino).toBe(ino);
   });
@@ -58,7 +70,7 @@ describe("log rotation", () => {
     const rotations = 20;
     for (let done = 0; done < rotations; done++) {
       const writing = setInterval(write, 0);
-      await rotate(log, 1000);
+      await rotate(log, { maxSize: 100, maxFiles: 1000 });
       clearInterval(writing);
       write();
     }
@@ -70,11 +82,30 @@ describe("log rotation", () => {
     expect(written).toBeGreaterThan(500 * (rotations + 1));
   });
 
-  it("leaves the log as it was when the disk is full", async () => {
+  it("lets the oldest files go when there is no room for a copy", async () => {
+    await writeFile(log, "x".repeat(5000));
+    for (const number of [1, 2]) await writeFile(`${log}.${number}`, String(number));
+    await symlink("/dev/full", `${log}.new`);
+    // With the first failure the link goes, and there is room.
+    expect(await rotate(log, { maxSize: 100, maxFiles: 4 })).toBe("full");
+    expect(await contents()).toEqual({ "output.log": "", "output.log.1": "x".repeat(5000), "output.log.2": "1" });
+  });
+
+  it("keeps the newest output, and truncates, when there is no room at all", async () => {
     await writeFile(log, "x".repeat(5000));
     await symlink("/dev/full", `${log}.new`);
-    await expect(rotate(log, 3)).rejects.toMatchObject({ code: "ENOSPC" });
-    expect(await contents()).toEqual({ "output.log": "x".repeat(5000) });
+    expect(await rotate(log, { maxSize: 100, maxFiles: 3 })).toBe("full");
+    expect(await contents()).toEqual({ "output.log": "", "output.log.1": "x".repeat(5000) });
+  });
+
+  it("keeps no more than the newest part of a flood", async () => {
+    await writeFile(log, "old".padEnd(20 * 2 ** 20, "x"));
+    await appendFile(log, "new");
+    expect(await rotate(log, { maxSize: 100, maxFiles: 3 })).toBe("flood");
+    const { "output.log.1": kept = "", ...rest } = await contents();
+    expect(rest).toEqual({ "output.log": "" });
+    expect(kept).toHaveLength(16 * 2 ** 20);
+    expect(kept.endsWith("new")).toBe(true);
   });
 
   describe("LogRotation", () => {
@@ -130,10 +161,21 @@ describe("log rotation", () => {
 
     it("tries again after a failure", async () => {
       await writeFile(log, "x".repeat(200));
-      await symlink("/dev/full", `${log}.new`);
+      await mkdir(`${log}.new`);
       rotation.watch("id", log, { maxSize: 100, maxFiles: 2 });
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      await rmdir(`${log}.new`);
       await until(async () => (await stat(log)).size === 0);
       expect(await contents()).toEqual({ "output.log": "", "output.log.1": "x".repeat(200) });
+    });
+
+    it("tells in words what a full disk costs", async () => {
+      const told: string[] = [];
+      await writeFile(log, "x".repeat(200));
+      await symlink("/dev/full", `${log}.new`);
+      rotation.watch("id", log, { maxSize: 100, maxFiles: 2 }, (words) => told.push(words));
+      await until(() => Promise.resolve(told.length > 0));
+      expect(told).toEqual([expect.stringContaining("The disk of the logs is full")]);
     });
   });
 });

@@ -2,23 +2,27 @@ import { watch, type FSWatcher } from "node:fs";
 import { mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Logger } from "pino";
-import { rotate } from "./log-file.ts";
-
-/** How large a container's log may become. */
-export type LogLimits = {
-  /** Bytes after which the file is rotated; it may exceed them by what is written in a second. */
-  maxSize: number;
-  /** Files kept, the current one included. */
-  maxFiles: number;
-};
+import { type LogLimits, type Loss, rotate } from "./log-file.ts";
 
 export type LogRotationOptions = {
   logger: Logger;
+  /** A file was looked at: it had grown. */
+  onLook?: () => void;
   /** The shortest time between two looks at a file, milliseconds (1000). */
   intervalMs?: number;
   /** The wait after a rotation that failed, or where the kernel gives no notice of changes, milliseconds (30 s). */
   retryMs?: number;
 };
+
+/** What is said when output is lost; the same words each time, so that it is one Event. */
+const LOSSES: Record<Loss, string> = {
+  flood:
+    "The output comes faster than it can be kept: only its newest part is. Raise spec.logging.maxSize, or write less",
+  full: "The disk of the logs is full: only the newest output is kept. Make room there, or lower spec.logging",
+};
+
+/** Milliseconds between two looks at the least: rotating is not to become all that is done. */
+const MIN_INTERVAL_MS = 250;
 
 /**
  * Keeps containers' log files within their limits. A silent container costs nothing and a chatty one a look a second: the
@@ -32,15 +36,18 @@ export class LogRotation {
     this.#options = options;
   }
 
-  /** Watches a container's log, or changes the limits of one already watched. The file may come into being later. */
-  watch(id: string, path: string, limits: LogLimits): void {
+  /**
+   * Watches a container's log, or changes the limits of one already watched. The file may come into being later.
+   * @param onLoss told in words when more is lost than the limits say
+   */
+  watch(id: string, path: string, limits: LogLimits, onLoss: (words: string) => void = () => undefined): void {
     const watched = this.#files.get(id);
     if (watched?.path === path) {
       watched.setLimits(limits);
       return;
     }
     watched?.close();
-    this.#files.set(id, new WatchedLog(path, limits, this.#options));
+    this.#files.set(id, new WatchedLog(path, limits, onLoss, this.#options));
   }
 
   /** Leaves a container's log alone. Its files stay. */
@@ -57,7 +64,10 @@ export class LogRotation {
 class WatchedLog {
   readonly path: string;
   readonly #options: LogRotationOptions;
+  readonly #onLoss: (words: string) => void;
   #limits: LogLimits;
+  /** Milliseconds until a file that grows is looked at: fewer for one that grows beyond its limit sooner. */
+  #interval: number;
   #watcher: FSWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
   #looking = false;
@@ -65,8 +75,10 @@ class WatchedLog {
   #again = false;
   #closed = false;
 
-  constructor(path: string, limits: LogLimits, options: LogRotationOptions) {
+  constructor(path: string, limits: LogLimits, onLoss: (words: string) => void, options: LogRotationOptions) {
     this.path = path;
+    this.#onLoss = onLoss;
+    this.#interval = options.intervalMs ?? 1000;
     this.#limits = limits;
     this.#options = options;
     void this.#look();
@@ -104,12 +116,15 @@ class WatchedLog {
       return;
     }
     this.#looking = true;
-    const { intervalMs = 1000, retryMs = 30_000, logger } = this.#options;
+    const { intervalMs = 1000, retryMs = 30_000, logger, onLook } = this.#options;
     try {
       this.#disarm();
-      await this.#arm(intervalMs);
+      await this.#arm();
       const { size } = await stat(this.path);
-      if (size > this.#limits.maxSize && !this.#isClosed()) await rotate(this.path, this.#limits.maxFiles);
+      const interval = this.#interval * (this.#limits.maxSize / Math.max(size, 1));
+      this.#interval = Math.min(intervalMs, Math.max(MIN_INTERVAL_MS, interval));
+      if (size > this.#limits.maxSize && !this.#isClosed()) await this.#rotate();
+      onLook?.();
     } catch (error) {
       if (!isMissing(error)) {
         logger.warn({ path: this.path, err: error }, "log can't be rotated now, trying again");
@@ -117,10 +132,17 @@ class WatchedLog {
       }
     } finally {
       this.#looking = false;
-      if (this.#again) this.#lookIn(intervalMs);
+      if (this.#again) this.#lookIn(this.#interval);
       this.#again = false;
       if (this.#closed) this.#disarm();
     }
+  }
+
+  async #rotate(): Promise<void> {
+    const loss = await rotate(this.path, this.#limits);
+    if (loss === undefined) return;
+    this.#options.logger.warn({ path: this.path }, LOSSES[loss]);
+    this.#onLoss(LOSSES[loss]);
   }
 
   #isClosed(): boolean {
@@ -128,9 +150,9 @@ class WatchedLog {
   }
 
   /** Has the next change of the file, or its coming into being, noticed. */
-  async #arm(intervalMs: number): Promise<void> {
+  async #arm(): Promise<void> {
     const onChange = () => {
-      this.#lookIn(intervalMs);
+      this.#lookIn(this.#interval);
     };
     try {
       this.#watcher = watch(this.path, { persistent: false }, onChange);
