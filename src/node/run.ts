@@ -74,6 +74,11 @@ export function run(command: string, args: readonly string[], options: RunOption
       ...(options.env === undefined ? {} : { env: options.env }),
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
+    child.once("error", (cause) => {
+      reject(new CommandError(commandLine, { stdout: "", stderr: "", cause }));
+    });
+    // It could not be started, as is told in a moment; with too many files open it has no streams either.
+    if (child.pid === undefined) return;
     const limit = options.maxOutputBytes ?? DEFAULT_MAX_OUTPUT_BYTES;
     const stdout = collect(child.stdout, limit);
     const stderr = collect(child.stderr, limit);
@@ -85,10 +90,6 @@ export function run(command: string, args: readonly string[], options: RunOption
       killGroup(child.pid);
     }, options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
 
-    child.once("error", (cause) => {
-      clearTimeout(timer);
-      reject(new CommandError(commandLine, { ...output(), cause }));
-    });
     child.once("close", (exitCode, signal) => {
       clearTimeout(timer);
       if (exitCode === 0 && !timedOut) resolve(output());
