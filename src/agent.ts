@@ -327,6 +327,7 @@ export class Agent {
   #onDisk(): void {
     const full = this.#parts.disks.full.map(({ words }) => words);
     this.#health.warn("disk", full.length === 0 ? undefined : `full: ${full.join("; ")}`);
+    this.#parts.neighbours.catchUp();
     this.#addObjects();
   }
 

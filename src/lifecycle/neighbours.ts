@@ -83,6 +83,11 @@ export class Neighbours {
     await this.#write();
   }
 
+  /** Writes what could not be written, the disk being full. */
+  catchUp(): void {
+    void this.#write();
+  }
+
   /** A key has neither object nor container any more. */
   async forget(key: string): Promise<void> {
     if (!this.#entries.has(key)) return;
@@ -178,6 +183,7 @@ export class Neighbours {
       this.#written.set(self.id, block);
     } catch (error) {
       this.#logger.warn({ err: error, container: self.id }, "the names of other containers could not be written");
+      this.#touch(self);
     }
   }
 

@@ -26,13 +26,28 @@ export async function writeInPlace(path: string, content: string): Promise<void>
   await replaceContent(file, content);
 }
 
-/** In one write, with the rest of a longer old content covered by newlines, which are cut off after. */
+/**
+ * In one write, with the rest of a longer old content covered by newlines, which are cut off after. A longer new one gets its
+ * room first, as newlines, so that a full disk leaves the old content.
+ */
 async function replaceContent(file: FileHandle, content: string): Promise<void> {
   const { size } = await file.stat();
   const bytes = Buffer.from(content);
+  try {
+    await writeAll(file, Buffer.alloc(Math.max(0, bytes.length - size), "\n"), size);
+  } catch (error) {
+    await file.truncate(size);
+    throw error;
+  }
   const padding = Buffer.alloc(Math.max(0, size - bytes.length), "\n");
-  await file.write(Buffer.concat([bytes, padding]), 0, bytes.length + padding.length, 0);
+  await writeAll(file, Buffer.concat([bytes, padding]), 0);
   if (padding.length > 0) await file.truncate(bytes.length);
+}
+
+/** A disk that fills up takes a part first, and says so at the next write. */
+async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length;)
+    done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
 }
 
 /**

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import type { ContainerSpec } from "../../src/api/index.ts";
 import type { Containerd } from "../../src/containerd/index.ts";
 import { kernelAtLeast, mount, mountsBelow, run, unmount, unmountBelow } from "../../src/node/index.ts";
-import { RootFilesystem, VolumeError, Volumes } from "../../src/storage/index.ts";
+import { RootFilesystem, VolumeError, Volumes, writeInPlace } from "../../src/storage/index.ts";
 import type { SnapshotMount } from "../../src/storage/index.ts";
 
 let root = "";
@@ -234,6 +234,19 @@ describe("Volumes", () => {
     await expect(volumes().prepare("c1", wish(spec), { rootfs: [], isNew: true })).rejects.toThrow(
       `volume disk: ${join(small, "containers/c1/volumes/disk")}: the filesystem is read-only`,
     );
+    await unmount(small);
+  });
+
+  it("leaves a file as it was when its longer content does not fit", async () => {
+    const small = join(root, "small");
+    await mkdir(small);
+    await mount({ type: "tmpfs", source: "tmpfs", target: small, options: ["size=16k"] });
+    const path = join(small, "hosts");
+    await writeInPlace(path, "old\n");
+    await expect(writeInPlace(path, "n".repeat(20_000))).rejects.toMatchObject({ code: "ENOSPC" });
+    expect(await readFile(path, "utf8")).toBe("old\n");
+    await writeInPlace(path, "new\n".repeat(2000));
+    expect(await readFile(path, "utf8")).toBe("new\n".repeat(2000));
     await unmount(small);
   });
 
