@@ -1,7 +1,7 @@
 /** What the node's limits (full disks, open files) mean for a start that failed, and for a container that runs. */
 import type { Container } from "../api/index.ts";
 import { ContainerdError } from "../containerd/index.ts";
-import { errorCode, isDiskFull } from "../node/index.ts";
+import { hasTooManyFiles, isDiskFull } from "../node/index.ts";
 import { StartError } from "../oci/index.ts";
 import type { Instance } from "./decide.ts";
 import type { Parts } from "./parts.ts";
@@ -64,10 +64,4 @@ async function fullDisks({ disks }: Pick<Parts, "disks">): Promise<string> {
   await disks.look();
   const words = disks.full.map((disk) => disk.words);
   return words.length === 0 ? "" : `${words.join("; ")}. Make room there; it is tried again`;
-}
-
-function hasTooManyFiles(error: unknown): boolean {
-  const code = errorCode(error);
-  if (code === "EMFILE" || code === "ENFILE") return true;
-  return error instanceof Error && hasTooManyFiles(error.cause);
 }

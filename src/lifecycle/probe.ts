@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ContainerdError, isAlreadyExists, isCancelled, isUnavailable } from "../containerd/index.ts";
+import { hasTooManyFiles, isDiskFull } from "../node/index.ts";
 import { execProcess, type Healthcheck, type Probe } from "../oci/index.ts";
 import { capture, clearExec, execDirectory } from "./exec.ts";
 import { MAX_OUTPUT_BYTES, type ProbeResult } from "./health.ts";
@@ -27,7 +28,8 @@ const LOOPBACK = "127.0.0.1";
 
 /**
  * Checks a container once. A check that can't be made has failed.
- * @throws ContainerdError when containerd is away, the signal's reason when it was aborted: neither says anything of the container
+ * @throws ContainerdError when containerd is away, the signal's reason when it was aborted, an error of a full disk or of too
+ * many open files on the node: none of them says anything of the container
  */
 export async function runProbe(parts: ProbeParts, target: ProbeTarget, signal: AbortSignal): Promise<ProbeResult> {
   const { probe, timeoutMs } = target.check;
@@ -43,7 +45,7 @@ export async function runProbe(parts: ProbeParts, target: ProbeTarget, signal: A
     }
   } catch (error) {
     signal.throwIfAborted();
-    if (isUnavailable(error) || isCancelled(error)) throw error;
+    if (isUnavailable(error) || isCancelled(error) || isDiskFull(error) || hasTooManyFiles(error)) throw error;
     if (limit.aborted) return failure(tookTooLong(timeoutMs));
     return failure(error instanceof ContainerdError ? error.details : (error as Error).message);
   }

@@ -57,3 +57,10 @@ export function isDiskFull(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   return /no space left on device|disk quota exceeded/i.test(error.message) || isDiskFull(error.cause);
 }
+
+/** Whether an error, or what caused it, says that this process, or the node, can open no more files. */
+export function hasTooManyFiles(error: unknown): boolean {
+  const code = errorCode(error);
+  if (code === "EMFILE" || code === "ENFILE") return true;
+  return error instanceof Error && hasTooManyFiles(error.cause);
+}

@@ -11,7 +11,7 @@ export {
   removeEmptyCgroups,
 } from "./cgroups.ts";
 export type { Cgroups } from "./cgroups.ts";
-export { describeDisk, diskUse, formatBytes, isDiskFull } from "./disk.ts";
+export { describeDisk, diskUse, formatBytes, hasTooManyFiles, isDiskFull } from "./disk.ts";
 export type { DiskUse } from "./disk.ts";
 export { errorCode, orMissing } from "./errno.ts";
 export { deviceAt, deviceNumbers, devicesAt, hostDevices, kernelAtLeast, nodeFacts } from "./facts.ts";
