@@ -4,17 +4,17 @@ import { MAX_PORT } from "./network.ts";
 
 export const STATES = ["Pending", "Running", "Paused", "Restarting", "Exited", "Dead", "Removing", "Unknown"] as const;
 export const HEALTH_STATES = ["Starting", "Healthy", "Unhealthy"] as const;
-export const CONDITION_TYPES = ["Ready", "Complete", "Failed", "Reconciling", "Stalled"] as const;
+export const CONDITION_TYPES = ["Ready", "Complete", "Failed", "Reconciling", "Stalled", "DiskPressure"] as const;
 
 const INT64 = { min: 0, max: Number.MAX_SAFE_INTEGER, format: "int64" };
 const COUNT = { min: 0, max: 2147483647 };
 
 /** metav1.Condition, written out. */
 export const conditions = list(
-  "The container's conditions, in Kubernetes' standard shape: Ready, Complete, Failed, Reconciling, Stalled.",
+  "The container's conditions, in Kubernetes' standard shape: Ready, Complete, Failed, Reconciling, Stalled, DiskPressure.",
   object("One condition.", {
     type: text(
-      "Ready (the desired state is reached), Complete (ended with 0 for good), Failed (for good), Reconciling or Stalled.",
+      "Ready (the desired state is reached), Complete (ended with 0 for good), Failed (for good), Reconciling, Stalled or DiskPressure.",
       {
         min: 1,
         max: 316,
