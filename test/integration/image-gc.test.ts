@@ -52,7 +52,7 @@ describe("a disk of containerd's that fills up", () => {
     node.startAgent();
     await node.agentReady();
     running = await test().untilCondition(await test().create({ image: ref("a") }), "Ready");
-  }, 60_000);
+  }, 180_000);
   afterAll(async () => {
     await test().deleteAll();
     await test().node.stopContainerd();
