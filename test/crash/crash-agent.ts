@@ -113,7 +113,10 @@ export class CrashAgent {
     for (;;) {
       const socket = await tryConnect(path);
       if (socket !== undefined) {
-        createInterface(socket).on("line", (line) => this.#answers.shift()?.(JSON.parse(line)));
+        const lines = createInterface(socket);
+        lines.on("line", (line) => this.#answers.shift()?.(JSON.parse(line)));
+        // Of a process that was killed.
+        lines.on("error", () => undefined);
         return socket;
       }
       if (this.#isDead) throw new Error("the agent has died");

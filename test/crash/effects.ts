@@ -61,7 +61,10 @@ function watchRequests({ begin, end }: EffectListener): void {
   const { end: send } = prototype;
   prototype.end = function (this: http.ClientRequest, ...args) {
     if (this.method === "GET") return send.apply(this, args);
-    const what = named("http", this.method, this.path.replace(/\?.*/, "").replace(/(\/events)\/.*/, "$1"));
+    // An agent that has not written an Event yet makes another one, where it would have counted one up.
+    const events = /^.*\/events(?=\/|$)/.exec(this.path)?.[0];
+    const what =
+      events === undefined ? named("http", this.method, this.path.replace(/\?.*/, "")) : named("http", events);
     begin(what);
     // The answer is told of to the product's own listeners after this one.
     let ended = false;

@@ -84,13 +84,13 @@ export class Subject {
 
   /** It runs, and no other process does. */
   async runs(wanted: Partial<ContainerStatus> = {}): Promise<void> {
-    await this.is({ state: "Running", ...wanted });
+    await this.is({ state: "Running", ...wanted }, isReady);
     await this.#expectTasks([idOf(this.seen)]);
   }
 
   /** It is paused. */
   async isPaused(): Promise<void> {
-    await this.is({ state: "Paused" });
+    await this.is({ state: "Paused" }, isReady);
     await this.#expectTasks([idOf(this.seen)]);
   }
 
@@ -107,13 +107,13 @@ export class Subject {
     await this.#expectTasks([]);
   }
 
-  /** Its status tells of its newest spec, and is so. */
-  async is(wanted: Partial<ContainerStatus>): Promise<void> {
+  /** Its status tells of its newest spec, and is so; `also` says what else it must be. */
+  async is(wanted: Partial<ContainerStatus>, also: (status: ContainerStatus) => boolean = () => true): Promise<void> {
     const { generation } = this.object.metadata;
-    const all = { restartCount: this.restarts, ...wanted };
+    const all = Object.entries({ restartCount: this.restarts, ...wanted });
     this.#seen = await this.test.until(this.object, JSON.stringify(all), ({ metadata, status }) => {
-      const isNew = metadata.generation >= generation && status?.observedGeneration === metadata.generation;
-      return isNew && Object.entries(all).every(([name, value]) => status[name as keyof ContainerStatus] === value);
+      if (metadata.generation < generation || status?.observedGeneration !== metadata.generation) return false;
+      return also(status) && all.every(([name, value]) => status[name as keyof ContainerStatus] === value);
     });
     await this.#hasRun();
   }
@@ -154,6 +154,11 @@ export class Subject {
 
 function idOf({ status }: Container): string {
   return status?.containerID?.replace("containerd://", "") ?? "";
+}
+
+/** Nothing is under way: what runs is not an earlier incarnation that is being stopped. */
+function isReady({ conditions = [] }: ContainerStatus): boolean {
+  return conditions.some(({ type, status }) => type === "Ready" && status === "True");
 }
 
 function known(object: Container | undefined, name: string): Container {

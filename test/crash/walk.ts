@@ -153,7 +153,8 @@ export class Walk {
   /** Kills the agent at a point, and has the next one see to it. Answers false when the point did not come. */
   async #killAt<S>(subject: S, path: Path<S>, point: Point): Promise<boolean> {
     await this.#setOff(subject, path, REST_MS, (agent) => agent.dieAt(point));
-    if (!(await this.#awaitDeath(path.reached(subject)))) return false;
+    const isDead = await this.#awaitDeath(path.reached(subject));
+    if (!isDead && (await this.#spare())) return false;
     this.#replace();
     await this.#agent.begin();
     await path.reached(subject);
@@ -180,6 +181,14 @@ export class Walk {
     this.#replace();
     await tell(this.#agent);
     await this.#agent.begin();
+  }
+
+  /** Has the agent live on, whatever comes. Answers false when it has just died. */
+  #spare(): Promise<boolean> {
+    return this.#agent.record().then(
+      () => true,
+      () => false,
+    );
   }
 
   /** The next agent takes the place of one that is dead. */
