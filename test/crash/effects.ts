@@ -26,7 +26,8 @@ const READS_AT_CONTAINERD = /\/(Get|List|ListStream|Mounts|Wait|Stat|Subscribe|V
 const READS_OF_FILES =
   /^(access|constants|exists|fstat|glob|lstat|opendir|read|readFile|readLines|readableWebStream|readdir|readlink|readv|realpath|stat|statfs|watch|close|getAsyncId|createReadStream|pull|constructor)$/;
 /** What another run calls otherwise: ids and numbers, the walk's Containers, names that were made up. */
-const VARYING = /[0-9a-f]{8}-[0-9a-f-]{27}(-\d+)?|\bwalk-\d+[^/]*|(?<=\/)[0-9a-f]{12}(?=\/)|(?<=-)\w{6}(?=\/|$)|\d+/g;
+const VARYING =
+  /[0-9a-f]{8}-[0-9a-f-]{27}(-\d+)?|\bwalk-\d+[^/]*|\bk-[0-9a-f]{8}\b|(?<=\/)[0-9a-f]{12}(?=\/)|(?<=-)\w{6}(?=\/|$)|\d+/g;
 
 /** Has all changes told from now on. */
 export function watchEffects(listener: EffectListener): void {
