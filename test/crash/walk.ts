@@ -123,8 +123,9 @@ export class Walk {
   }
 
   async #round<S>(subject: S, rests: readonly Rest<S>[]): Promise<void> {
-    for (const { path, points, missed } of rests) {
-      if (isLeftOut(path, rests)) continue;
+    // All of a group or none: also when the last point of one of them is taken on the way.
+    const gone = rests.filter(({ path }) => !isLeftOut(path, rests));
+    for (const { path, points, missed } of gone) {
       const point = points.shift();
       try {
         if (point === undefined) await this.#pass(subject, path);
