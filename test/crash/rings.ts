@@ -105,11 +105,12 @@ const RECOVERY: readonly Path<Subject>[] = [
     ...REMOVAL,
   }),
   walked("recovery from a start with a task", {
+    group: "task",
     after: { kind: "end", what: "grpc Tasks/Create", hit: 1, afterMs: 0 },
     trigger: (subject) => subject.create(everything(subject.test, { tty: false })),
     reached: (subject) => subject.runs(),
   }),
-  passed("removal after the recovery", REMOVAL),
+  passed("removal after the recovery", { group: "task", ...REMOVAL }),
 ];
 
 /** An end for good. */
