@@ -26,7 +26,11 @@ export default {
   reporters: ["default", "<rootDir>/test/support/summary-reporter.js"],
   testTimeout: 60_000,
   projects: [
-    { ...base, displayName: "unit", testMatch: ["<rootDir>/src/**/*.test.ts", "<rootDir>/hack/**/*.test.ts"] },
+    {
+      ...base,
+      displayName: "unit",
+      testMatch: ["src", "hack", "test/chaos"].map((dir) => `<rootDir>/${dir}/**/*.test.ts`),
+    },
     // Alone, for they look at the whole machine: see the scripts in package.json.
     { ...base, displayName: "host", testMatch: ["<rootDir>/test/host/**/*.test.ts"] },
     integration("2.1", "**/*.test.ts"),

@@ -10,6 +10,8 @@ import { parameter, say, withCluster } from "./program.ts";
 import { Chaos, type Outcome } from "./run.ts";
 
 const ROUND_MS = 45_000;
+/** Hundreds of starts take a busy machine its time. */
+const SETTLE_MS = 900_000;
 const WISH_MS = 500;
 const GROWTH = 1.1;
 /** Fewer samples tell nothing. */
@@ -78,6 +80,7 @@ async function main(): Promise<void> {
       containers,
       wishMs: WISH_MS,
       faults: false,
+      settleMs: SETTLE_MS,
       killHalfWay: true,
       onRound,
       say,

@@ -8,6 +8,7 @@ import { Chaos } from "./run.ts";
 const CONTAINERS = 40;
 const WISH_MS = 700;
 const ROUND_MS = 45_000;
+const SETTLE_MS = 150_000;
 
 async function main(): Promise<void> {
   const seed = parameter("SEED", Math.floor(Math.random() * 1e6));
@@ -15,7 +16,14 @@ async function main(): Promise<void> {
   const again = `make test-chaos SEED=${seed} MINUTES=${minutes}`;
   say(again);
   await withCluster({ nodes: 2, again }, (cluster) => {
-    const chaos = new Chaos(cluster, { seed, containers: CONTAINERS, wishMs: WISH_MS, faults: true, say });
+    const chaos = new Chaos(cluster, {
+      seed,
+      containers: CONTAINERS,
+      wishMs: WISH_MS,
+      faults: true,
+      settleMs: SETTLE_MS,
+      say,
+    });
     return { chaos, outcome: chaos.run(minutes, ROUND_MS) };
   });
 }

@@ -16,8 +16,6 @@ import { type Slot, Slots, StuckWish, summaryOf } from "./slots.ts";
 /** Published by the slots' Containers, one each; below those that the kernel gives to clients. */
 const FIRST_PORT = 20_000;
 const PORTS_A_NODE = 50;
-/** In which all must be as it has to: longer than the longest waits of the agent's and of restarts (30 s and 1 min). */
-const SETTLE_MS = 150_000;
 const READY_MS = 60_000;
 const LOOK_AGAIN_MS = 1000;
 const UID = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/;
@@ -31,7 +29,9 @@ export interface ChaosOptions {
   readonly wishMs: number;
   /** Whether parts are taken away meanwhile. */
   readonly faults: boolean;
-  /** Kill the first node's agent when half of the Containers have started for the first time. */
+  /** Milliseconds in which all must be as it has to: longer than the longest waits of the agent's and of restarts (1 min). */
+  readonly settleMs: number;
+  /** Begin with a round of nothing but creations, and kill the first node's agent when half of them have started. */
   readonly killHalfWay?: true;
   /** Called when a round is over and all is as it must be. */
   readonly onRound?: () => void;
@@ -98,7 +98,7 @@ export class Chaos {
     for (let number = 1; lasts(); number++) {
       const isFirst = number === 1;
       const halfWay = isFirst && this.#options.killHalfWay === true ? this.#killHalfWay() : undefined;
-      await this.#churn(this.#planner.round(roundMs, isFirst));
+      await this.#churn(this.#planner.round(halfWay === undefined ? roundMs : 0, isFirst));
       await halfWay;
       await this.#settle(`round ${number}`);
       this.#options.onRound?.();
@@ -152,7 +152,7 @@ export class Chaos {
   /** Each slot's wishes go one after the other, and so do each part's faults; beside each other all of them. */
   async #churn({ lengthMs, wishes, faults }: Round): Promise<void> {
     const started = Date.now();
-    this.#slots.deadline = started + lengthMs + SETTLE_MS;
+    this.#slots.deadline = started + lengthMs + this.#options.settleMs;
     const inTurn = async <T extends { at: number }>(things: readonly T[], each: (thing: T) => Promise<void>) => {
       for (const thing of things) {
         await delay(Math.max(0, started + thing.at - Date.now()));
@@ -211,7 +211,7 @@ export class Chaos {
     const started = Date.now();
     const made = this.#all.filter(({ wished, earlier }) => wished !== undefined || earlier.length > 0);
     let differences = await this.#differences(made);
-    while (differences.size > 0 && Date.now() - started < SETTLE_MS) {
+    while (differences.size > 0 && Date.now() - started < this.#options.settleMs) {
       await this.#slots.news(LOOK_AGAIN_MS);
       differences = await this.#differences(made);
     }
@@ -293,7 +293,7 @@ export class Chaos {
 
   async #audit(before: readonly Audit[]): Promise<void> {
     this.#count(this.#all, true);
-    const left = await this.#slots.deleteAll(this.#all, SETTLE_MS);
+    const left = await this.#slots.deleteAll(this.#all, this.#options.settleMs);
     this.#failures.push(...left.map((name) => `${name} can't be deleted`));
     for (const [index, node] of this.#cluster.nodes.entries()) {
       const earlier = before[index];
