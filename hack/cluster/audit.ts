@@ -4,6 +4,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { isIPv4 } from "node:net";
 import { basename, join } from "node:path";
 import { mountsBelow } from "../../src/node/index.ts";
+import { readText } from "./daemon.ts";
 import { readTables, rulesOf } from "./iptables.ts";
 import type { LocalNode } from "./local-node.ts";
 import { bridgePorts, cgroupsOf } from "./traces.ts";
@@ -57,7 +58,7 @@ export async function audit(node: LocalNode): Promise<Audit> {
     lease,
     sandbox: rows(sandbox),
     image,
-    shim: node.shimPids.map((pid) => `pid ${String(pid)}`),
+    shim: node.shimPids.map((pid) => `pid ${String(pid)} (${containerOf(pid)})`),
     "network namespace": files.filter((file) => file.startsWith(`${netnsDir}/`)),
     // host-local keeps one file an address.
     address: files.filter((file) => isIPv4(basename(file))),
@@ -83,6 +84,12 @@ export function diff(before: Audit, after: Audit, ignore?: RegExp): string[] {
     ...without(after[kind], before[kind]).map((name) => `${kind} ${name} came`),
     ...without(before[kind], after[kind]).map((name) => `${kind} ${name} went`),
   ]).filter((line) => ignore?.test(line) !== true);
+}
+
+// What a shim was started for stands in its arguments.
+function containerOf(pid: number): string {
+  const args = (readText(`/proc/${String(pid)}/cmdline`) ?? "").split("\0");
+  return args[args.indexOf("-id") + 1] ?? "";
 }
 
 // A multiset difference: the same mount can be there twice.

@@ -63,6 +63,8 @@ const MINUTE = 60_000;
 
 /** A node's containerd: its services as typed clients, and what takes more than one call. */
 export class Containerd {
+  /** Path of its socket, as {@link ContainerdOptions} has it. */
+  readonly address: string;
   /** containerd's own namespace. */
   readonly namespace: string;
   readonly snapshotter: string;
@@ -88,6 +90,7 @@ export class Containerd {
     const connection = new Connection(options);
     this.#connection = connection;
     this.#logger = options.logger;
+    this.address = options.address;
     this.namespace = options.namespace;
     this.snapshotter = options.snapshotter;
     this.platform = platformOf(process.arch);

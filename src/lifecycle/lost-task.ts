@@ -1,41 +1,66 @@
 /**
- * A task that containerd knows nothing of, and that runs all the same: its client died while it was made, containerd gave
- * up on it after five seconds, but its shim and the process that the runtime had made ready did not end with that.
+ * Tasks, and shims without one, that containerd knows nothing of and that are there all the same. A client that died while
+ * a task was made: containerd gives up on it after five seconds, but its shim and the process that the runtime had made
+ * ready do not end with that. A containerd that was killed while a shim started: the next one does not find it.
  */
-import { rm } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { killProcess, parentOf, processesIn, programOf } from "../node/index.ts";
+import { killProcess, orMissing, processes, processesIn, programOf } from "../node/index.ts";
 import type { Parts } from "./parts.ts";
 
-/** Where runc keeps its containers' state when containerd's shim calls it, by namespace. */
+/** Where shims listen, and where runc keeps its containers' state when a shim calls it. */
+const SHIM_SOCKETS = "/run/containerd/s";
 const RUNC_ROOT = "/run/containerd/runc";
-/** Milliseconds that processes have to be gone after SIGKILL, and between two looks: nothing tells of it. */
-const GONE_MS = 5000;
+/** Milliseconds that processes have to be gone after SIGKILL, and a shim after its task; nothing tells of it: hence the looking. */
+const KILLED_MS = 5000;
+const LEAVING_MS = 500;
 const LOOK_MS = 10;
 
-/** Ends the processes in a container's cgroup and the shim above them, and clears what the runtime keeps of the container. */
+/** Ends the processes in a container's cgroup and clears what the runtime keeps of the container. */
 export async function endLostTask(parts: Parts, id: string, cgroupsPath: string): Promise<void> {
-  const { cgroups, containerd, logger, clock } = parts;
+  const { cgroups, containerd, logger } = parts;
   const pids = await processesIn(cgroups, cgroupsPath);
-  const shims = await shimsAbove(pids, id);
-  logger.warn({ container: id, pids, shims }, "ending processes of a task that containerd has lost");
-  // The shim first: it would go on to tell of an end that nobody waits for.
-  for (const pid of [...shims, ...pids]) killProcess(pid);
-  const deadline = clock().getTime() + GONE_MS;
-  while ((await processesIn(cgroups, cgroupsPath)).length > 0 && clock().getTime() < deadline) await sleep(LOOK_MS);
+  logger.warn({ container: id, pids }, "ending processes of a task that containerd has lost");
+  for (const pid of pids) killProcess(pid);
+  await until(async () => (await processesIn(cgroups, cgroupsPath)).length === 0, KILLED_MS);
   // Another runtime, or another root: nothing is there.
   await rm(join(RUNC_ROOT, containerd.namespace, id), { recursive: true, force: true });
 }
 
-async function shimsAbove(pids: readonly number[], id: string): Promise<number[]> {
-  const parents = await Promise.all(pids.map(parentOf));
+/**
+ * Ends the shim of a container whose task is deleted, should it still be there. Its socket tells of it: a shim takes that
+ * along when it ends, and one whose task has just been deleted is about to.
+ */
+export async function endLostShim(parts: Pick<Parts, "containerd" | "logger">, id: string): Promise<void> {
+  const { containerd, logger } = parts;
+  const path = join(containerd.address, containerd.namespace, id);
+  const socket = join(SHIM_SOCKETS, createHash("sha256").update(path).digest("hex"));
+  if (await until(async () => (await orMissing(stat(socket))) === undefined, LEAVING_MS)) return;
+  const shims = await shimsOf(containerd.namespace, id);
+  logger.warn({ container: id, shims }, "ending a shim that containerd has lost");
+  for (const pid of shims) killProcess(pid);
+  await rm(socket, { force: true });
+}
+
+async function shimsOf(namespace: string, id: string): Promise<number[]> {
   const found = await Promise.all(
-    [...new Set(parents)].map(async (pid) => (pid !== undefined && isShimOf(await programOf(pid), id) ? [pid] : [])),
+    (await processes()).map(async (pid) => {
+      const [program = "", ...args] = await programOf(pid);
+      const has = (flag: string, value: string): boolean => args[args.indexOf(flag) + 1] === value;
+      return program.includes("containerd-shim") && has("-id", id) && has("-namespace", namespace) ? [pid] : [];
+    }),
   );
   return found.flat();
 }
 
-function isShimOf([program = "", ...args]: readonly string[], id: string): boolean {
-  return program.includes("containerd-shim") && args[args.indexOf("-id") + 1] === id;
+/** Whether something comes to be within a time, in milliseconds. */
+async function until(isSo: () => Promise<boolean>, withinMs: number): Promise<boolean> {
+  const deadline = performance.now() + withinMs;
+  while (!(await isSo())) {
+    if (performance.now() > deadline) return false;
+    await sleep(LOOK_MS);
+  }
+  return true;
 }

@@ -3,6 +3,7 @@ import { rm, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { removeCgroups } from "./cgroup.ts";
 import { execDirectory } from "./exec.ts";
+import { endLostShim } from "./lost-task.ts";
 import { giveBack } from "./obstacle.ts";
 import type { Parts } from "./parts.ts";
 import { type Applied, generationOf, type Record } from "./record.ts";
@@ -34,6 +35,7 @@ export async function remove(parts: Parts, id: string): Promise<void> {
     "its entry in containerd's sandbox store": () => forgetSandbox(parts, id),
     "its lease": () => parts.containerd.leases.release(id),
     "its cgroup": () => removeCgroups(parts, id),
+    "its shim": () => endLostShim(parts, id),
     "its input's FIFO": () => removeStdin(parts, id),
     "its execs' FIFOs": () => rm(execDirectory(parts.stateDir, id), { recursive: true, force: true }),
     "its filesystem": () => parts.rootfs.remove(id),

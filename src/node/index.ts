@@ -20,6 +20,6 @@ export { makeFifos, openFifoReader, openFifoWriter } from "./fifo.ts";
 export { isMounted, listMounts, mount, mountOf, mountsBelow, unmount, unmountBelow } from "./mounts.ts";
 export type { Mount, MountRequest } from "./mounts.ts";
 export { components, makeDirectories, resolveBelow } from "./paths.ts";
-export { killProcess, parentOf, programOf } from "./processes.ts";
+export { killProcess, processes, programOf } from "./processes.ts";
 export { CommandError, isCommandMissing, run } from "./run.ts";
 export type { Output, RunOptions } from "./run.ts";

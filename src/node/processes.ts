@@ -1,12 +1,10 @@
 // Processes of the node, by their number.
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { errorCode, orMissing } from "./errno.ts";
 
-/** The parent of a process; undefined when that has ended. */
-export async function parentOf(pid: number): Promise<number | undefined> {
-  const status = await orMissing(readFile(`/proc/${pid}/status`, "utf8"));
-  const parent = /^PPid:\t(\d+)$/m.exec(status ?? "")?.[1];
-  return parent === undefined ? undefined : Number(parent);
+/** All processes of the node. */
+export async function processes(): Promise<number[]> {
+  return (await readdir("/proc")).map(Number).filter((pid) => pid > 0);
 }
 
 /** A process's program with its arguments; empty when it has ended. */

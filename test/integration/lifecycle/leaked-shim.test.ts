@@ -6,8 +6,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { beforeAll, expect, it } from "@jest/globals";
 import { findTools } from "../../../hack/cluster/tools.ts";
 import { containerPath } from "../../../src/kube/index.ts";
-import { run } from "../../../src/node/index.ts";
-import { untilMissed } from "../../support/away.ts";
+import { run, unmountBelow } from "../../../src/node/index.ts";
+import { endBy, pidOf, untilMissed } from "../../support/away.ts";
 import { useNode } from "../../support/test-node.ts";
 
 const test = useNode({ startAgent: false });
@@ -81,3 +81,23 @@ it.each<["is deleted" | "starts"]>([["is deleted"], ["starts"]])(
     expect(await test().leaks(before)).toEqual([]);
   },
 );
+
+// A containerd that is killed while a shim starts does not find it again, nor does one whose state was lost: the bundle
+// leads to it.
+it("a shim that containerd has lost goes with its container", async () => {
+  const { node } = test();
+  const before = await test().audit();
+  const created = await test().create({ restartPolicy: "Never" });
+  const running = await test().untilCondition(created, "Ready");
+  await node.stopContainerd("kill");
+  await endBy("SIGKILL", pidOf(running));
+  const bundles = join(node.runDir, "containerd/io.containerd.runtime.v2.task", node.containerdNamespace);
+  const bundle = join(bundles, `${created.metadata.uid}-1`);
+  await unmountBelow(bundle);
+  await rm(bundle, { recursive: true });
+  await node.startContainerd();
+  const { status } = await test().untilCondition(created, "Failed");
+  expect(status).toMatchObject({ exitCode: 255, reason: "Unknown" });
+  await test().delete(created);
+  expect(await test().leaks(before)).toEqual([]);
+});
