@@ -6,6 +6,7 @@
  */
 import { readFileSync, readdirSync } from "node:fs";
 import type { LocalNode } from "../../hack/cluster/local-node.ts";
+import { ANY_PORT, liveMemory } from "./live-memory.ts";
 import { parameter, say, withCluster } from "./program.ts";
 import { Chaos, type Outcome } from "./run.ts";
 
@@ -20,17 +21,22 @@ const LEAST_SAMPLES = 9;
 /** What the agent has of the machine at one moment. */
 interface Sample {
   readonly minute: number;
+  /** Of V8's heap after a collection; the resident size is also what nobody has collected yet. */
+  readonly liveMiB: number;
   readonly rssMiB: number;
   readonly files: number;
   readonly threads: number;
 }
 
-function sample({ agentPid }: LocalNode, started: number): Sample {
-  const proc = `/proc/${String(agentPid)}`;
+async function sample({ agentPid, agentLogFile }: LocalNode, started: number): Promise<Sample> {
+  if (agentPid === undefined) throw new Error("the agent does not run");
+  const live = await liveMemory(agentPid, agentLogFile);
+  const proc = `/proc/${agentPid}`;
   const status = readFileSync(`${proc}/status`, "utf8");
   const number = (field: string): number => Number(new RegExp(`^${field}:\\s+(\\d+)`, "m").exec(status)?.[1]);
   return {
     minute: Math.round((Date.now() - started) / 6000) / 10,
+    liveMiB: Math.round(live / 104_857.6) / 10,
     rssMiB: Math.round(number("VmRSS") / 102.4) / 10,
     files: readdirSync(`${proc}/fd`).length,
     threads: number("Threads"),
@@ -41,7 +47,7 @@ function sample({ agentPid }: LocalNode, started: number): Sample {
 function growth(samples: readonly Sample[]): string[] {
   if (samples.length < LEAST_SAMPLES) return [];
   const third = Math.floor(samples.length / 3);
-  return (["rssMiB", "files"] as const).flatMap((what) => {
+  return (["liveMiB", "files"] as const).flatMap((what) => {
     const of = (part: readonly Sample[]): number => median(part.map((each) => each[what]));
     const before = of(samples.slice(-2 * third, -third));
     const after = of(samples.slice(-third));
@@ -65,15 +71,16 @@ async function main(): Promise<void> {
   const containers = parameter("COUNT", 300);
   const again = `make test-load COUNT=${containers} MINUTES=${minutes} SEED=${seed}`;
   say(again);
-  await withCluster({ nodes: 1, agentFlags: { "log-level": "info" }, again }, (cluster) => {
+  await withCluster({ nodes: 1, nodeFlags: [ANY_PORT], agentFlags: { "log-level": "info" }, again }, (cluster) => {
     const started = Date.now();
     const samples: Sample[] = [];
-    const onRound = (): void => {
+    const onRound = async (): Promise<void> => {
       const [node] = cluster.nodes;
       if (node === undefined) return;
-      const now = sample(node, started);
+      const now = await sample(node, started);
       samples.push(now);
-      say(`minute ${now.minute}: ${now.rssMiB} MiB resident, ${now.files} files, ${now.threads} threads`);
+      const { minute, liveMiB, rssMiB, files, threads } = now;
+      say(`minute ${minute}: heap ${liveMiB} MiB live, ${rssMiB} MiB resident, ${files} files, ${threads} threads`);
     };
     const chaos = new Chaos(cluster, {
       seed,

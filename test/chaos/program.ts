@@ -36,17 +36,23 @@ export interface Started {
 
 /** Carries out a run on a cluster of its own, tells its outcome, and fails the process if it failed. */
 export async function withCluster(
-  options: { nodes: number; agentFlags?: Readonly<Record<string, string>>; again: string },
+  options: {
+    nodes: number;
+    nodeFlags?: readonly string[];
+    agentFlags?: Readonly<Record<string, string>>;
+    again: string;
+  },
   start: (cluster: Cluster) => Started,
 ): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), "berth-chaos-"));
   // Whatever ends this process, interruptions included, what it has set up is taken down.
   setGuardian(dir);
+  const [node, ...agent] = existsSync(AGENT_BUILT[1]) ? AGENT_BUILT : AGENT_SOURCE;
   const cluster = new Cluster({
     dir,
     nodes: options.nodes,
     firstIndex: parameter("BERTH_TEST_FIRST_INDEX", FIRST_INDEX),
-    agent: existsSync(AGENT_BUILT[1]) ? AGENT_BUILT : AGENT_SOURCE,
+    agent: [node, ...(options.nodeFlags ?? []), ...agent],
     flags: { "log-level": "debug", ...options.agentFlags },
   });
   await cluster.up();

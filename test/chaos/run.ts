@@ -34,7 +34,7 @@ export interface ChaosOptions {
   /** Begin with a round of nothing but creations, and kill the first node's agent when half of them have started. */
   readonly killHalfWay?: true;
   /** Called when a round is over and all is as it must be. */
-  readonly onRound?: () => void;
+  readonly onRound?: () => Promise<void>;
   readonly say: (line: string) => void;
 }
 
@@ -101,7 +101,7 @@ export class Chaos {
       await this.#churn(this.#planner.round(halfWay === undefined ? roundMs : 0, isFirst));
       await halfWay;
       await this.#settle(`round ${number}`);
-      this.#options.onRound?.();
+      await this.#options.onRound?.();
     }
     if (this.#failures.length === 0) await this.#audit(before);
     return {
