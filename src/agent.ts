@@ -21,8 +21,8 @@ import {
 import { CheckpointController } from "./lifecycle/checkpoint/controller.ts";
 import { makeParts, type NodeSettings, type Parts } from "./lifecycle/parts.ts";
 import { reconcile } from "./lifecycle/reconcile.ts";
-import { keyOf as recordKey } from "./lifecycle/record.ts";
-import { releaseLeases, sweep } from "./lifecycle/remove.ts";
+import { generationOf, keyOf as recordKey } from "./lifecycle/record.ts";
+import { releaseLeases, removeOrphan, sweep } from "./lifecycle/remove.ts";
 import { meetNeighbours } from "./lifecycle/observe.ts";
 import { StatusWriter } from "./lifecycle/status-writer.ts";
 import { detectCgroups, nodeFacts } from "./node/index.ts";
@@ -61,6 +61,8 @@ export class Agent {
   readonly #containers: ListWatch<Container>;
   readonly #statuses: StatusWriter;
   readonly #queue: WorkQueue;
+  /** Ids of containers of which a sweep could not remove all. */
+  readonly #orphans: WorkQueue;
   readonly #events: EventRecorder;
   readonly #lease: NodeLease;
   readonly #checkpoints: CheckpointController;
@@ -115,6 +117,12 @@ export class Agent {
       handler: (key) => this.#handle(key),
       backoff: RECONCILE_BACKOFF,
       scope: this.#scope("containers"),
+      logger,
+    });
+    this.#orphans = new WorkQueue({
+      concurrency: 1,
+      handler: (id) => this.#clear(id),
+      backoff: RECONCILE_BACKOFF,
       logger,
     });
     this.#checkpoints = new CheckpointController({
@@ -200,6 +208,7 @@ export class Agent {
       this.#parts.podSecurity.stop(),
       this.#checkpoints.stop(CLOSE_BOUND_MS),
       this.#queue.close(CLOSE_BOUND_MS),
+      this.#orphans.close(CLOSE_BOUND_MS),
       probesEnded,
     ]);
     await this.#events.flush(FLUSH_BOUND_MS);
@@ -267,9 +276,11 @@ export class Agent {
   #onTaskEvent({ event }: ReceivedEvent): void {
     if (event.type !== "exit" && event.type !== "paused" && event.type !== "resumed") return;
     if (event.type === "exit" && event.execId !== undefined) return;
-    const key = this.#keys.get(event.containerId.slice(0, UID_LENGTH));
+    const { containerId } = event;
+    const key = this.#keyOf(containerId);
     if (key !== undefined) this.#queue.add(key);
-    else void this.#addRecords();
+    // Its object is gone, or can't be seen now; or it is another tool's.
+    else if (generationOf(containerId) > 0) void this.#addRecords((id) => id === containerId);
   }
 
   #onContainerd(connected: boolean, error?: unknown): void {
@@ -298,11 +309,10 @@ export class Agent {
       if (!this.#isSubscribed()) return;
       const { version } = await this.#containerd.ready();
       if (this.#away !== undefined) logger.info({ version }, "connected to containerd");
-      if (!this.#swept) {
-        await sweep(this.#parts);
-        await meetNeighbours(this.#parts);
-        this.#swept = true;
-      }
+      if (!this.#swept) await this.#parts.rootfs.clear();
+      await this.#sweep();
+      if (!this.#swept) await meetNeighbours(this.#parts);
+      this.#swept = true;
       await releaseLeases(this.#parts);
       // It may be gone again: the next connection says so.
       if (!this.#isSubscribed()) return;
@@ -331,6 +341,24 @@ export class Agent {
     this.#addObjects();
   }
 
+  /** Clears what no record leads to. The first time nothing can be under way yet; later on only what no object asks for is meant. */
+  async #sweep(): Promise<void> {
+    const isMeant = (id: string): boolean => !this.#swept || this.#keyOf(id) === undefined;
+    for (const id of await sweep(this.#parts, isMeant)) this.#orphans.add(id);
+  }
+
+  /** What is left of an object that is known is cleared in its own turn. */
+  async #clear(id: string): Promise<void> {
+    const key = this.#keyOf(id);
+    if (key === undefined) await removeOrphan(this.#parts, id);
+    else this.#queue.add(key);
+  }
+
+  /** The key of the object that a container was made for, if that is known. */
+  #keyOf(id: string): string | undefined {
+    return this.#keys.get(id.slice(0, UID_LENGTH));
+  }
+
   #forgetKey(key: string): void {
     for (const [uid, known] of this.#keys) if (known === key) this.#keys.delete(uid);
   }
@@ -340,9 +368,10 @@ export class Agent {
   }
 
   /** Looks at every container there is a record of: also at those whose object is gone, or can't be seen now. */
-  async #addRecords(): Promise<void> {
+  async #addRecords(isMeant: (id: string) => boolean = () => true): Promise<void> {
     try {
-      for (const { applied } of await this.#parts.records.list()) this.#queue.add(recordKey(applied));
+      for (const { id, applied } of await this.#parts.records.list())
+        if (isMeant(id)) this.#queue.add(recordKey(applied));
     } catch (error) {
       // When containerd is back, this is done again.
       this.#options.logger.debug({ err: error }, "records can't be listed now");

@@ -9,8 +9,8 @@ import { resolveEnvironment } from "./environment.ts";
 import { ensureImage } from "./image.ts";
 import type { Parts } from "./parts.ts";
 import { peersOf } from "./peers.ts";
-import { type Applied, containerID, type Waiting } from "./record.ts";
-import { removeRecorded } from "./remove.ts";
+import { type Applied, containerID, type Record, type Waiting } from "./record.ts";
+import { removeLogs, removeRecorded } from "./remove.ts";
 import { type Start, start } from "./start.ts";
 import { kill, pause, rest, resume, stop } from "./stop.ts";
 import { deleteTask } from "./task.ts";
@@ -62,12 +62,18 @@ export async function act(parts: Parts, action: Action): Promise<Waiting | undef
       return undefined;
     case "remove":
       parts.pulls.forget(key);
-      await removeRecorded(parts, step.instance.record);
+      await removeInstance(parts, step.instance.record, object);
       return undefined;
     default:
       await PLAIN[step.verb](parts, step.instance);
       return undefined;
   }
+}
+
+/** With a container of an earlier object of the same name goes its output, too: it is not the new one's. */
+async function removeInstance(parts: Parts, record: Record, object: Container | undefined): Promise<void> {
+  if (object !== undefined && object.metadata.uid !== record.applied.uid) await removeLogs(parts, record.applied);
+  await removeRecorded(parts, record);
 }
 
 /** Verbs that need no more than the instance. */

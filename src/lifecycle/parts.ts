@@ -23,6 +23,7 @@ import { Pulls } from "./pulls.ts";
 import { PodSecurity } from "./pod-security.ts";
 import type { Applied } from "./record.ts";
 import { Records } from "./records.ts";
+import { Remains } from "./remains.ts";
 import { FileUpdates } from "./volume-files.ts";
 
 /** Writes an Event; never fails, never waits. */
@@ -79,8 +80,8 @@ export interface Parts {
   readonly logDir: string;
   /** The kernel's id of this boot: a task that was started under another one ended with the reboot. */
   readonly bootID: string;
-  /** Ids of which something is left that has no record: a start's undo failed. It is removed before anything else is done for its key. */
-  readonly remains: Set<string>;
+  /** What failed undos have left. */
+  readonly remains: Remains;
   readonly clock: () => Date;
   readonly observer: Observer;
   readonly logger: Logger;
@@ -215,7 +216,7 @@ export function makeParts(settings: NodeSettings): Parts {
     stateDir,
     logDir: config.logDir,
     bootID: facts.bootID,
-    remains: new Set(),
+    remains: new Remains(),
     clock: () => new Date(),
     observer,
     logger,

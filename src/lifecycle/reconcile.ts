@@ -190,7 +190,7 @@ async function walk(
   wish: (observed: Observed, verdict: Verdict | undefined) => Desired | undefined | Promise<Desired | undefined>,
 ): Promise<Walk | undefined> {
   const { parts } = r;
-  const remains = await remainsOf(parts, object);
+  const remains = await remainsOf(parts, key, object?.metadata.uid);
   let verdict: Verdict | undefined;
   for (let steps = 0; steps < MAX_STEPS; steps++) {
     const observed = await observe(parts, key, object?.metadata.uid);
@@ -221,7 +221,7 @@ async function walk(
       }
       if (!(error instanceof StartError) || desired.kind !== "present") throw error;
       verdict = await judge(parts, object, error, { desired, observed });
-      if (verdict === undefined || !hasRemains(parts, object?.metadata.uid)) continue;
+      if (verdict === undefined || !hasRemains(parts, key, object?.metadata.uid)) continue;
       // Told first; what the undo has left is cleared with the next turn, before anything else is tried.
       const judged = await wish(observed, verdict);
       r.queue.addAt(key, new Date(verdict.nextRetryAt ?? parts.clock().getTime() + CLEAR_AGAIN_MS));
@@ -231,10 +231,10 @@ async function walk(
   throw new Error(`${key}: no end to it after ${MAX_STEPS} steps`);
 }
 
-/** What a start that could not be undone has left of an object, and can't be removed now either. */
-async function remainsOf(parts: Parts, object: Container | undefined): Promise<Obstacle | undefined> {
+/** What starts that could not be undone have left of a key, and can't be removed now either. */
+async function remainsOf(parts: Parts, key: string, uid: string | undefined): Promise<Obstacle | undefined> {
   try {
-    if (object !== undefined) await removeRemains(parts, object.metadata.uid);
+    await removeRemains(parts, key, uid);
     return undefined;
   } catch (error) {
     if (error instanceof Obstacle) return error;

@@ -38,6 +38,12 @@ export class Records {
     return containers.map(toRecord).filter((record) => record !== undefined);
   }
 
+  /** The ids of all containers in Berth's namespace at containerd, other tools' among them. */
+  async ids(): Promise<Set<string>> {
+    const { containers } = await this.#containerd.containers.list({});
+    return new Set(containers.map(({ id }) => id));
+  }
+
   /** Makes a record. Its snapshot is safe from garbage collection from then on. */
   async create(record: NewRecord): Promise<void> {
     const { applied } = record;

@@ -8,7 +8,7 @@ import { giveBack } from "./obstacle.ts";
 import type { Parts } from "./parts.ts";
 import { type Applied, generationOf, type Record } from "./record.ts";
 import { removeStdin } from "./stdio.ts";
-import { deleteTask, forgetSandbox, logFile } from "./task.ts";
+import { deleteTask, forgetSandbox, logFile, sandboxIDs } from "./task.ts";
 
 /**
  * Removes a container that has a record. The record says so first: from then on nothing starts it any more, whatever
@@ -51,9 +51,37 @@ export async function removeLogs(parts: Parts, applied: Pick<Applied, "namespace
   await rmdir(dirname(folder)).catch(() => undefined);
 }
 
-/** Removes what crashed starts left behind: whatever bears one of Berth's ids that has no record. */
-export async function sweep(parts: Parts): Promise<void> {
-  const known = new Set((await parts.records.list()).map(({ id }) => id));
+/**
+ * Removes what crashed starts and undos left behind: whatever bears one of Berth's ids and its mark, and has no record.
+ * @param isMeant leaves out ids that may be worked on at this moment
+ * @returns ids of which something could not be removed now
+ */
+export async function sweep(parts: Parts, isMeant: (id: string) => boolean): Promise<string[]> {
+  const left: string[] = [];
+  for (const id of await orphans(parts)) {
+    if (!isMeant(id)) continue;
+    parts.logger.info({ container: id }, "removing what a start cut short left behind");
+    parts.remains.add(id);
+    try {
+      await removeOrphan(parts, id);
+    } catch (error) {
+      parts.logger.error({ err: error, container: id }, "it can't be removed now");
+      left.push(id);
+    }
+  }
+  return left;
+}
+
+/**
+ * Removes what is left of an id that has no record.
+ * @throws Obstacle
+ */
+export function removeOrphan(parts: Parts, id: string): Promise<void> {
+  return parts.remains.remove(id, () => remove(parts, id));
+}
+
+/** The ids of what has Berth's mark, or lies where nothing but Berth's does, and belongs to no record: also to no other tool's. */
+async function orphans(parts: Parts): Promise<Set<string>> {
   const found = await Promise.all([
     parts.network.list(),
     parts.volumes.list(),
@@ -61,22 +89,9 @@ export async function sweep(parts: Parts): Promise<void> {
     parts.containerd.leases.ids(),
     sandboxIDs(parts),
   ]);
-  await parts.rootfs.clear();
-  for (const id of new Set(found.flat())) {
-    if (known.has(id) || generationOf(id) === 0) continue;
-    parts.logger.info({ container: id }, "removing what a start cut short left behind");
-    try {
-      await remove(parts, id);
-    } catch (error) {
-      parts.logger.error({ err: error, container: id }, "it can't be removed now");
-      parts.remains.add(id);
-    }
-  }
-}
-
-async function sandboxIDs(parts: Parts): Promise<string[]> {
-  const { list } = await parts.containerd.sandboxes.list({});
-  return list.map(({ sandboxId }) => sandboxId);
+  // Asked for last: what has got its record meanwhile is none.
+  const known = await parts.records.ids();
+  return new Set(found.flat().filter((id) => generationOf(id) > 0 && !known.has(id)));
 }
 
 /** Releases leases of starts that were cut short, or lost containerd, after their record was made: from then on that keeps the snapshot. */
@@ -87,19 +102,15 @@ export async function releaseLeases(parts: Pick<Parts, "containerd" | "records">
   await Promise.all(leased.filter((id) => recorded.has(id)).map((id) => parts.containerd.leases.release(id)));
 }
 
-/** Whether failed undos have left something of an object. */
-export function hasRemains(parts: Pick<Parts, "remains">, uid: string | undefined): boolean {
-  return uid !== undefined && parts.remains.values().some((id) => id.startsWith(`${uid}-`));
+/** Whether failed undos have left something of a key, or of the object that it stands for now. */
+export function hasRemains({ remains }: Pick<Parts, "remains">, key: string, uid: string | undefined): boolean {
+  return remains.of(key, uid).length > 0;
 }
 
 /**
- * Removes what failed undos have left of an object.
+ * Removes what failed undos have left of a key: of the object that it stands for now, and of earlier ones.
  * @throws Obstacle
  */
-export async function removeRemains(parts: Parts, uid: string): Promise<void> {
-  for (const id of parts.remains) {
-    if (!id.startsWith(`${uid}-`)) continue;
-    await remove(parts, id);
-    parts.remains.delete(id);
-  }
+export async function removeRemains(parts: Parts, key: string, uid: string | undefined): Promise<void> {
+  for (const id of parts.remains.of(key, uid)) await removeOrphan(parts, id);
 }

@@ -16,7 +16,7 @@ import { at, bothOf } from "./failure.ts";
 import { phase } from "./observer.ts";
 import type { Parts } from "./parts.ts";
 import { type Peers, withPeers } from "./peers.ts";
-import { type Applied, NEVER_RUN, type Record, type RunState } from "./record.ts";
+import { type Applied, keyOf, NEVER_RUN, type Record, type RunState } from "./record.ts";
 import { hasRecursiveReadOnly, runtimeHandler, specFor } from "./spec.ts";
 import { createTask, forgetSandbox, rememberSandbox, startTask } from "./task.ts";
 import { Undo } from "./undo.ts";
@@ -80,7 +80,7 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
     stopAtFailure: isNew,
     onFailure: (error) => {
       parts.logger.error({ err: error, container: wish.id }, "a failed start could not be undone whole");
-      if (isNew) parts.remains.add(wish.id);
+      if (isNew) parts.remains.add(wish.id, keyOf(wish.applied));
     },
   });
 

@@ -8,6 +8,9 @@ import type { Applied, Record } from "./record.ts";
 import { prepareStdio } from "./stdio.ts";
 import type { Undo } from "./undo.ts";
 
+/** Tells Berth's entries in the sandbox store from other tools'. */
+const SANDBOX_LABEL = "berth.dev/sandbox";
+
 /** SIGKILL's number on Linux. */
 export const SIGKILL = 9;
 
@@ -103,10 +106,17 @@ export async function deleteTask(parts: Parts, id: string): Promise<void> {
 /** Makes the entry in containerd's sandbox store that keeps a stopped task over containerd's own restart. */
 export async function rememberSandbox(parts: Parts, id: string, runtime: string): Promise<void> {
   try {
-    await parts.containerd.sandboxes.create({ sandbox: { sandboxId: id, runtime: { name: runtime } } });
+    const labels = { [SANDBOX_LABEL]: "true" };
+    await parts.containerd.sandboxes.create({ sandbox: { sandboxId: id, runtime: { name: runtime }, labels } });
   } catch (error) {
     if (!isAlreadyExists(error)) throw error;
   }
+}
+
+/** The ids that have such an entry. */
+export async function sandboxIDs(parts: Parts): Promise<string[]> {
+  const { list } = await parts.containerd.sandboxes.list({});
+  return list.filter(({ labels }) => SANDBOX_LABEL in labels).map(({ sandboxId }) => sandboxId);
 }
 
 /** Deletes that entry; one that is gone is as good. */

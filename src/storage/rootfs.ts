@@ -16,6 +16,9 @@ export type RootFilesystemOptions = {
   stateDir: string;
 };
 
+/** Tells Berth's snapshots from other tools'. */
+const OWN_LABEL = "berth.dev/snapshot";
+
 /** The snapshots that containers run on. */
 export class RootFilesystem {
   readonly #containerd: RootFilesystemOptions["containerd"];
@@ -34,7 +37,10 @@ export class RootFilesystem {
    */
   async prepare(id: string, chainID: string, options: { lease?: string } = {}): Promise<Mount[]> {
     const { snapshots, snapshotter } = this.#containerd;
-    const { mounts } = await snapshots.prepare({ snapshotter, key: id, parent: chainID }, options);
+    const { mounts } = await snapshots.prepare(
+      { snapshotter, key: id, parent: chainID, labels: { [OWN_LABEL]: "true" } },
+      options,
+    );
     await linkMtab(mounts);
     return mounts;
   }
@@ -55,11 +61,14 @@ export class RootFilesystem {
     }
   }
 
-  /** The ids that have a snapshot. */
+  /** The ids that have a snapshot that `prepare` made. */
   async list(): Promise<string[]> {
     const { snapshots, snapshotter } = this.#containerd;
     const ids: string[] = [];
-    for await (const { info } of snapshots.list({ snapshotter, filters: ["kind==active"] })) {
+    for await (const { info } of snapshots.list({
+      snapshotter,
+      filters: [`kind==active,labels."${OWN_LABEL}"==true`],
+    })) {
       ids.push(...info.map(({ name }) => name));
     }
     return ids;
