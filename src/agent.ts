@@ -19,6 +19,8 @@ import {
   type WorkScope,
 } from "./kube/index.ts";
 import { CheckpointController } from "./lifecycle/checkpoint/controller.ts";
+import { agentIdentity, claimNode } from "./lifecycle/claim.ts";
+import { checkCluster } from "./lifecycle/cluster.ts";
 import { makeParts, type NodeSettings, type Parts } from "./lifecycle/parts.ts";
 import { reconcile } from "./lifecycle/reconcile.ts";
 import { generationOf, keyOf as recordKey } from "./lifecycle/record.ts";
@@ -47,6 +49,8 @@ const NOT_CONNECTED = new Error("not connected yet");
 export interface AgentOptions {
   readonly config: Config;
   readonly logger: Logger;
+  /** Ends the start, which may take as long as another agent has the node. */
+  readonly signal: AbortSignal;
   /** Called when the agent can't work on this node whatever it waits for: the containerd is too old. */
   readonly onFatal: (error: Error) => void;
 }
@@ -80,17 +84,16 @@ export class Agent {
   /** What crashed starts left behind is cleared: from then on there may be new ones. */
   #swept = false;
 
-  private constructor(options: AgentOptions, facts: NodeSettings["facts"]) {
+  private constructor(
+    options: AgentOptions,
+    health: HealthServer,
+    facts: NodeSettings["facts"] & { readonly identity: string },
+  ) {
     const { config, logger } = options;
     this.#options = options;
+    this.#health = health;
     const metrics = this.#makeMetrics();
     this.#metrics = metrics;
-    this.#health = new HealthServer({
-      address: config.metricsAddress,
-      checks: ["containerd", "apiserver"],
-      metrics: () => metrics.text(),
-      logger,
-    });
     this.#api = KubeApi.load({ kubeconfig: config.kubeconfig, observer: metrics });
     this.#containerd = new Containerd({
       address: config.containerdAddress,
@@ -100,14 +103,16 @@ export class Agent {
       logger,
     });
     this.#events = new EventRecorder({ api: this.#api, component: "berth.dev/agent", host: config.nodeName, logger });
-    // The data directory is one agent's alone: another process of the same one took its place.
-    const holder = `${hostname()}:${config.dataDir}`;
     this.#lease = new NodeLease({
       api: this.#api,
       nodeName: config.nodeName,
       namespace: this.#api.namespace,
-      holder: `${holder}_${randomUUID()}`,
-      isPredecessor: (other) => other.startsWith(`${holder}_`),
+      holder: `${hostname()}_${facts.identity}_${randomUUID()}`,
+      // The data directory is one agent's alone: another process of the same one took its place.
+      isPredecessor: (other) => other.split("_").includes(facts.identity),
+      onOther: (holder) => {
+        this.#onOtherHolder(holder);
+      },
       logger,
     });
     this.#containers = this.#watchContainers();
@@ -133,6 +138,8 @@ export class Agent {
         this.#queue.add(key);
       },
       scope: this.#scope("checkpoints"),
+      before: (signal) => this.#beforeList(signal),
+      mayWork: () => this.#lease.otherHolder === undefined,
       logger,
     });
     this.#parts = makeParts({
@@ -155,22 +162,43 @@ export class Agent {
   }
 
   /**
-   * Makes an agent and sets it to work.
-   * @throws Error when the configuration can't be meant: no credentials, an address that can't be listened on
+   * Makes an agent and sets it to work, as soon as no other one has the node.
+   * @throws Error when the configuration can't be meant: no credentials, an address that can't be listened on; the
+   *   signal's reason
    */
   static async start(options: AgentOptions): Promise<Agent> {
-    const [facts, cgroups, bootID] = await Promise.all([
-      nodeFacts(),
-      detectCgroups(),
-      readFile("/proc/sys/kernel/random/boot_id", "utf8"),
-    ]);
-    const agent = new Agent(options, { node: facts, cgroups, bootID: bootID.trim() });
-    await agent.#start();
-    return agent;
+    const { config, logger, signal } = options;
+    let agent: Agent | undefined;
+    const health = new HealthServer({
+      address: config.metricsAddress,
+      checks: ["containerd", "apiserver"],
+      metrics: () => agent?.metrics() ?? Promise.resolve(""),
+      logger,
+    });
+    // Whoever has the node may have the address, too.
+    const unserved = await health.start().catch((error: unknown) => error);
+    try {
+      const onHeld = (why: string): void => {
+        health.set("node", false, why);
+      };
+      if (await claimNode({ config, onHeld, signal, logger })) health.set("node", true);
+      if (unserved !== undefined) await health.start();
+      const [node, cgroups, bootID, identity] = await Promise.all([
+        nodeFacts(),
+        detectCgroups(),
+        readFile("/proc/sys/kernel/random/boot_id", "utf8"),
+        agentIdentity(config, logger),
+      ]);
+      agent = new Agent(options, health, { node, cgroups, bootID: bootID.trim(), identity });
+      await agent.#start();
+      return agent;
+    } catch (error) {
+      await health.close();
+      throw error;
+    }
   }
 
   async #start(): Promise<void> {
-    await this.#health.start();
     await this.#parts.network.prepare().catch((error: unknown) => {
       this.#options.logger.warn({ err: error }, "the default network can't work yet");
     });
@@ -186,7 +214,6 @@ export class Agent {
     this.#parts.podSecurity.start();
     this.#containers.start();
     this.#checkpoints.start(this.#parts);
-    this.#lease.start();
     this.#parts.disks.start();
     this.#parts.images.start();
   }
@@ -217,6 +244,11 @@ export class Agent {
     await this.#health.close();
   }
 
+  /** What `/metrics` answers. */
+  metrics(): Promise<string> {
+    return this.#metrics.text();
+  }
+
   #makeMetrics(): Metrics {
     const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
     return new Metrics({
@@ -240,6 +272,7 @@ export class Agent {
       api: this.#api,
       path: containerPath(),
       fieldSelector: `spec.nodeName=${nodeName}`,
+      before: (signal) => this.#beforeList(signal),
       // The second half holds on servers without CEL alone, where spec.nodeName can be changed: the change is then refused here.
       include: ({ spec, status }) => (status?.nodeName ?? spec.nodeName) === nodeName,
       onChange: (key, object) => {
@@ -250,7 +283,7 @@ export class Agent {
       },
       onSync: () => {
         void this.#addRecords();
-        this.#checkpoints.onContainersKnown();
+        this.#checkpoints.lookAtAll();
       },
       onConnected: (connected, error) => {
         this.#health.set("apiserver", connected, error?.message);
@@ -261,7 +294,23 @@ export class Agent {
     });
   }
 
+  /** Before the API server is taken at its word: it is the right one, and the node's name is this agent's or is not. */
+  async #beforeList(signal: AbortSignal): Promise<void> {
+    await Promise.all([checkCluster(this.#parts, this.#options.config.dataDir, signal), this.#lease.claim()]);
+  }
+
+  /** Nothing is done on the node's behalf while another agent has its name. */
+  #onOtherHolder(holder: string | undefined): void {
+    const { nodeName } = this.#options.config;
+    this.#health.set("node", holder === undefined, `another agent, ${holder}, runs under the node name ${nodeName}`);
+    if (holder !== undefined) return;
+    void this.#addRecords();
+    this.#addObjects();
+    this.#checkpoints.lookAtAll();
+  }
+
   async #handle(key: string): Promise<void> {
+    if (this.#lease.otherHolder !== undefined) return;
     const object = this.#containers.get(key);
     if (!this.#swept) {
       if (object !== undefined)

@@ -27,9 +27,11 @@ await program.parseAsync();
 async function runAgent(config: Config): Promise<void> {
   const logger = createLogger({ level: config.logLevel, format: config.logFormat });
   const end = Promise.withResolvers<number>();
+  const ending = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.once(signal, () => {
       logger.info({ signal }, "ending; containers run on");
+      ending.abort();
       end.resolve(0);
     });
   }
@@ -40,11 +42,12 @@ async function runAgent(config: Config): Promise<void> {
   try {
     // The commands on the node do without all that it needs, and are quicker for it.
     const { Agent } = await import("./agent.ts");
-    const agent = await Agent.start({ config, logger, onFatal });
+    const agent = await Agent.start({ config, logger, onFatal, signal: ending.signal });
     logger.info({ node: config.nodeName, containerd: config.containerdAddress }, "agent started");
     process.exitCode = await end.promise;
     await agent.stop();
   } catch (error) {
+    if (ending.signal.aborted) return;
     onFatal(error instanceof Error ? error : new Error(String(error)));
     process.exitCode = 1;
   }

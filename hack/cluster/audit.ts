@@ -116,9 +116,9 @@ async function mountsOf(node: LocalNode): Promise<string[]> {
     .map(({ mountPoint, fsType }) => `${fsType} on ${mountPoint}`);
 }
 
-// host-local's lock and the last address it gave stay.
+// host-local's lock and the last address it gave stay, and what the agent keeps of itself.
 function isBookkeeping(file: string): boolean {
-  return /^(lock|last_reserved_ip\.\d+)$/.test(basename(file));
+  return /^(lock|last_reserved_ip\.\d+|holder|agent-id|cluster)$/.test(basename(file));
 }
 
 function filesBelow(directory: string): string[] {

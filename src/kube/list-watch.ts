@@ -41,6 +41,8 @@ export type ListWatchOptions<T extends KubeObject> = {
   labelSelector?: string;
   /** Which of the server's objects count; one that stops counting is reported as gone. */
   include?: (object: T) => boolean;
+  /** Called before each list, which waits for it; what it throws counts as the list's failure. */
+  before?: (signal: AbortSignal) => Promise<void>;
   /** An object is new, has changed, or (undefined) is gone. Same versions and own writes ({@link ListWatch.put}) are not reported. */
   onChange: (key: string, object: T | undefined) => void;
   /** The first list is complete (after its `onChange` calls). Called once. */
@@ -162,7 +164,8 @@ export class ListWatch<T extends KubeObject> {
   }
 
   async #list(): Promise<void> {
-    const { api, path, onSync } = this.#options;
+    const { api, path, onSync, before } = this.#options;
+    await before?.(this.#stop.signal);
     this.#cache.beginList();
     const list = await api.list<T>(path, { query: this.#selectors(), signal: this.#stop.signal });
     this.#setConnected(true);

@@ -9,6 +9,7 @@ describe("NodeLease", () => {
   let server: FakeServer;
   let lease: { version: number; spec: Spec } | undefined;
   let now: number;
+  let uptime: number;
   let due: { ms: number; callback: () => void }[];
   const clock: Clock = {
     now: () => now,
@@ -19,7 +20,7 @@ describe("NodeLease", () => {
   };
 
   beforeEach(async () => {
-    [lease, now, due] = [undefined, Date.parse("2024-05-01T10:00:00Z"), []];
+    [lease, now, uptime, due] = [undefined, Date.parse("2024-05-01T10:00:00Z"), 5, []];
     server = await FakeServer.start((request, response, _url, body) => {
       const sent = (body === "" ? {} : JSON.parse(body)) as { metadata?: { resourceVersion?: string }; spec?: Spec };
       if (request.method === "POST") lease = { version: 1, spec: sent.spec ?? {} };
@@ -47,14 +48,15 @@ describe("NodeLease", () => {
   async function next(): Promise<number> {
     const timer = due.shift();
     now += timer?.ms ?? 0;
+    uptime += timer?.ms ?? 0;
     timer?.callback();
     return round();
   }
 
   function started(options: Partial<NodeLeaseOptions> = {}): NodeLease {
     const base = { api: server.api(), nodeName: "n", namespace: "ns", holder: "me", logger: silent, clock };
-    const nodeLease = new NodeLease({ ...base, ...options });
-    nodeLease.start();
+    const nodeLease = new NodeLease({ ...base, uptime: () => uptime, ...options });
+    void nodeLease.claim();
     return nodeLease;
   }
 
@@ -69,20 +71,41 @@ describe("NodeLease", () => {
     expect(lease?.spec).toMatchObject({ renewTime: "2024-05-01T10:01:00.000000Z", leaseTransitions: 0 });
   });
 
-  it("names another live holder, and takes over when it has run out", async () => {
-    lease = {
-      version: 5,
-      spec: { holderIdentity: "other", leaseDurationSeconds: 150, renewTime: new Date(now).toISOString() },
-    };
-    const nodeLease = started();
+  const heldBy = (holderIdentity: string): void => {
+    lease = { version: (lease?.version ?? 4) + 1, spec: { holderIdentity, leaseDurationSeconds: 150 } };
+  };
+
+  it("names another live holder, and takes over when it was not seen to renew for the lease's duration", async () => {
+    heldBy("other");
+    const told: (string | undefined)[] = [];
+    const nodeLease = started({ onOther: (holder) => told.push(holder) });
     await round();
     expect(nodeLease.otherHolder).toBe("other");
-    expect(lease.spec["holderIdentity"]).toBe("other");
     await next();
-    await next();
+    // It lives, whatever the time is: each renewal counts from when it is seen.
+    now += 10 * 3_600_000;
+    heldBy("other");
+    expect([await next(), await next(), await next()]).toEqual([60_000, 60_000, 30_000]);
+    expect(lease?.spec["holderIdentity"]).toBe("other");
+    now -= 20 * 3_600_000;
     await next();
     expect(nodeLease.otherHolder).toBeUndefined();
-    expect(lease.spec).toMatchObject({ holderIdentity: "me", leaseTransitions: 1 });
+    expect(lease?.spec).toMatchObject({ holderIdentity: "me", leaseTransitions: 1 });
+    expect(told).toEqual(["other", undefined]);
+  });
+
+  it("does not take an outage of the API server for the other holder's end", async () => {
+    heldBy("other");
+    const nodeLease = started();
+    await round();
+    const { port } = server;
+    await server.close();
+    for (let ms = 0; ms < 200_000; ms += await next());
+    server = await FakeServer.start((_request, response) => {
+      json(response, 200, { metadata: { name: "l", resourceVersion: "5" }, spec: lease?.spec });
+    }, port);
+    expect(await next()).toBe(60_000);
+    expect(nodeLease.otherHolder).toBe("other");
   });
 
   it("takes over from its own former process at once", async () => {
@@ -93,14 +116,34 @@ describe("NodeLease", () => {
     expect(lease.spec["holderIdentity"]).toBe("me");
   });
 
-  it("notices when someone else has taken it", async () => {
-    const nodeLease = started();
+  it.each(["thief", "me-too"])("notices when someone else (%s) has taken it", async (holder) => {
+    const nodeLease = started({ isPredecessor: (other) => other.startsWith("me") });
     await round();
-    lease = { version: 9, spec: { holderIdentity: "thief", renewTime: new Date(now + 60_000).toISOString() } };
+    heldBy(holder);
     await next();
-    expect(nodeLease.otherHolder).toBe("thief");
+    expect(nodeLease.otherHolder).toBe(holder);
     expect(nodeLease.held).toBe(false);
-    expect(lease.spec["holderIdentity"]).toBe("thief");
+    expect(lease?.spec["holderIdentity"]).toBe(holder);
+  });
+
+  it("fails to claim it when the API server does not answer, not when it has none to give", async () => {
+    const nodeLease = new NodeLease({
+      api: server.api(),
+      nodeName: "n",
+      namespace: "ns",
+      holder: "me",
+      logger: silent,
+      clock,
+    });
+    const { port } = server;
+    await server.close();
+    await expect(nodeLease.claim()).rejects.toThrow("ECONNREFUSED");
+    server = await FakeServer.start((_request, response) => {
+      json(response, 403, status(403, "Forbidden"));
+    }, port);
+    await nodeLease.claim();
+    expect(nodeLease.otherHolder).toBeUndefined();
+    expect(await round()).toBe(10_000);
   });
 
   it("tries sooner while the API server is away, and goes on when it is back", async () => {

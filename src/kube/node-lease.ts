@@ -1,15 +1,18 @@
 import type { Logger } from "pino";
 import type { KubeApi } from "./api.ts";
 import { systemClock, type Clock } from "./clock.ts";
-import { isAlreadyExists, isConflict, isNotFound } from "./errors.ts";
+import { ApiError, isAlreadyExists, isConflict, isNotFound, isUnavailable } from "./errors.ts";
 import type { KubeObject } from "./object.ts";
 import { leasePath } from "./paths.ts";
 
 const RENEW_MS = 60_000;
 /** Sooner than the next renewal, so that the lease outlives a short outage. */
 const RETRY_MS = 10_000;
-/** A holder that missed two renewals and then some is gone. */
+/** A holder that was not seen to renew for so long, two renewals and then some, is gone. */
 const DURATION_SECONDS = 150;
+
+/** Each time that it fails, somebody else has written. */
+const CLAIM_TRIES = 5;
 
 type LeaseSpec = {
   holderIdentity?: string;
@@ -29,29 +32,42 @@ export type NodeLeaseOptions = {
   holder: string;
   /** Whether a holder is a former process of this same agent, whose lease is taken over without waiting for its end. */
   isPredecessor?: (holder: string) => boolean;
+  /** Told when another live agent turns out to hold the node's name, and (undefined) when none does any more. */
+  onOther?: (holder: string | undefined) => void;
   logger: Logger;
   clock?: Clock;
+  /** Milliseconds of a clock that nobody sets. */
+  uptime?: () => number;
 };
 
 /**
  * This agent's claim on its node's name, a coordination.k8s.io Lease renewed once a minute: it shows that the agent lives,
  * and tells it when another agent runs under the same node name. Losing sight of the API server loses nothing.
+ *
+ * As in client-go's leader election, no two machines' clocks are compared: a holder lives as long as its renewals are seen
+ * to come, and one that was found in the lease is given the lease's whole duration for the next.
  */
 export class NodeLease {
   readonly #options: NodeLeaseOptions;
   readonly #clock: Clock;
+  readonly #uptime: () => number;
   readonly #path: string;
   readonly #stop = new AbortController();
   #cancelTimer: () => void = () => undefined;
   #working: Promise<void> = Promise.resolve();
+  #claimed: Promise<void> | undefined;
   /** Version of our last write; a renewal that builds on it needs no look before. */
   #held: string | undefined;
   #otherHolder: string | undefined;
+  /** The other holder's last renewal that was seen, and until when that holds. */
+  #seen: { version: string; until: number } | undefined;
+  #wasHeld = false;
   #failing = false;
 
   constructor(options: NodeLeaseOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#uptime = options.uptime ?? (() => performance.now());
     this.#path = leasePath(options.namespace, `berth-${options.nodeName}`);
   }
 
@@ -65,8 +81,20 @@ export class NodeLease {
     return this.#held !== undefined;
   }
 
-  start(): void {
-    this.#working = this.#round();
+  /**
+   * Finds out whose the node's name is, and claims it if it is free; from then on the claim is renewed by itself. Later
+   * calls do nothing.
+   * @throws ApiUnavailable, ApiError (isUnavailable) when that can't be told now
+   */
+  async claim(): Promise<void> {
+    this.#claimed ??= this.#round(true);
+    this.#working = this.#claimed.catch(() => undefined);
+    try {
+      await this.#claimed;
+    } catch (error) {
+      this.#claimed = undefined;
+      throw error;
+    }
   }
 
   /**
@@ -79,16 +107,21 @@ export class NodeLease {
     await this.#working;
   }
 
-  async #round(): Promise<void> {
+  async #round(isFirst = false): Promise<void> {
     const { logger } = this.#options;
     let next = RENEW_MS;
     try {
       await this.#renew();
       if (this.#failing) logger.info({ lease: this.#path }, "the node's lease is renewed again");
       this.#failing = false;
+      if (this.#seen !== undefined) next = Math.min(next, Math.max(this.#seen.until - this.#uptime(), 0));
     } catch (error) {
       if (this.#stop.signal.aborted) return;
+      // A server that has no Lease for this agent keeps nobody from work, one that can't answer now will tell.
+      if (isFirst && (isUnavailable(error) || !(error instanceof ApiError))) throw error;
       next = RETRY_MS;
+      // What was not seen to be renewed may have been as little able to.
+      this.#seen = undefined;
       if (!this.#failing)
         logger.warn({ lease: this.#path, err: error }, "the node's lease could not be renewed, trying again");
       this.#failing = true;
@@ -100,18 +133,22 @@ export class NodeLease {
   }
 
   async #renew(): Promise<void> {
-    if (this.#held !== undefined) {
-      const renewed = await this.#write(this.#held, { renewTime: this.#now() });
-      if (renewed) return;
-    }
-    const lease = await this.#read();
-    if (lease === undefined) {
-      await this.#create();
+    if (this.#held !== undefined && (await this.#write(this.#held, { renewTime: this.#now() }))) return;
+    for (let tries = 0; tries < CLAIM_TRIES; tries++) {
+      const lease = await this.#read();
+      const other = lease && this.#liveHolder(lease);
+      if (other === undefined) {
+        const isOurs = await (lease === undefined
+          ? this.#create()
+          : this.#write(lease.metadata.resourceVersion, this.#claim(lease.spec)));
+        // Someone was quicker.
+        if (!isOurs) continue;
+        this.#wasHeld = true;
+      }
+      this.#noteOther(other);
       return;
     }
-    const other = this.#liveHolder(lease.spec);
-    this.#noteOther(other);
-    if (other === undefined) await this.#write(lease.metadata.resourceVersion, this.#claim(lease.spec));
+    throw new Error(`${this.#path} changes faster than it can be claimed`);
   }
 
   async #read(): Promise<Lease | undefined> {
@@ -123,16 +160,18 @@ export class NodeLease {
     }
   }
 
-  async #create(): Promise<void> {
+  /** False when there is one meanwhile. */
+  async #create(): Promise<boolean> {
     const { api, namespace, nodeName } = this.#options;
     const metadata = { name: `berth-${nodeName}`, namespace };
     const lease = { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata, spec: this.#claim(undefined) };
     try {
       const created = await api.create<Lease>(leasePath(namespace), lease, { signal: this.#stop.signal });
       this.#held = created.metadata.resourceVersion;
-      this.#noteOther(undefined);
+      return true;
     } catch (error) {
-      if (!isAlreadyExists(error)) throw error; // Else: someone was quicker; the next round looks.
+      if (!isAlreadyExists(error)) throw error;
+      return false;
     }
   }
 
@@ -163,19 +202,29 @@ export class NodeLease {
     };
   }
 
-  #liveHolder(spec: LeaseSpec | undefined): string | undefined {
+  /** Who else holds a lease, and was not seen to be gone. One that was displaced is displaced by the living. */
+  #liveHolder({ metadata, spec }: Lease): string | undefined {
     const { holder, isPredecessor } = this.#options;
     const other = spec?.holderIdentity;
-    if (other === undefined || other === "" || other === holder || isPredecessor?.(other) === true) return undefined;
-    const until = Date.parse(spec?.renewTime ?? "") + (spec?.leaseDurationSeconds ?? DURATION_SECONDS) * 1000;
-    return until > this.#clock.now() ? other : undefined;
+    if (other === undefined || other === "" || other === holder) return undefined;
+    if (!this.#wasHeld && isPredecessor?.(other) === true) return undefined;
+    const version = metadata.resourceVersion;
+    if (this.#seen?.version !== version) {
+      const durationMs = (spec?.leaseDurationSeconds ?? DURATION_SECONDS) * 1000;
+      this.#seen = { version, until: this.#uptime() + durationMs };
+    }
+    return this.#uptime() < this.#seen.until ? other : undefined;
   }
 
   #noteOther(other: string | undefined): void {
-    const { logger, nodeName } = this.#options;
-    if (other !== undefined && other !== this.#otherHolder)
-      logger.error({ holder: other, lease: this.#path }, `another agent runs under the node name ${nodeName}`);
+    const { logger, nodeName, onOther } = this.#options;
+    if (other === undefined) this.#seen = undefined;
+    if (other === this.#otherHolder) return;
     this.#otherHolder = other;
+    if (other !== undefined)
+      logger.error({ holder: other, lease: this.#path }, `another agent runs under the node name ${nodeName}`);
+    else logger.info({ lease: this.#path }, `the node name ${nodeName} is this agent's now`);
+    onOther?.(other);
   }
 
   /** A metav1.MicroTime. */

@@ -1,6 +1,8 @@
 // The host's side: commands, mounts, cgroups, safe paths and what there is to know of the node.
 export { loadAppArmorProfile } from "./apparmor.ts";
 export { BeneathError, openBeneath, pathOf } from "./beneath.ts";
+export { claimDirectories, identityOf } from "./claim.ts";
+export type { ClaimOptions } from "./claim.ts";
 export {
   cgroupDirectories,
   detectCgroups,

@@ -18,6 +18,10 @@ export type RunOptions = {
   timeoutMs?: number;
   /** Bytes of each of the two output streams that are kept; what goes beyond is read and dropped. */
   maxOutputBytes?: number;
+  /** Open files that the command gets as its descriptors 3, 4 and so on. */
+  fds?: readonly number[];
+  /** Ends the command, and with it the call. */
+  signal?: AbortSignal;
 };
 
 export type Output = { stdout: string; stderr: string };
@@ -69,10 +73,12 @@ export function run(command: string, args: readonly string[], options: RunOption
   const commandLine = [command, ...args];
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
-      stdio: "pipe",
+      // The first three are pipes in any case, which is what its type says.
+      stdio: ["pipe", "pipe", "pipe", ...(options.fds ?? [])] as unknown as "pipe",
       detached: true,
       ...(options.env === undefined ? {} : { env: options.env }),
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
     });
     child.once("error", (cause) => {
       reject(new CommandError(commandLine, { stdout: "", stderr: "", cause }));

@@ -158,6 +158,7 @@ describe("what a start cut short has left", () => {
     await run("unshare", [`--net=${netns}`, "true"]);
     await node.ctr("leases", "create", "--id", id, "berth.dev/lease=true");
     await node.ctr("snapshots", "prepare", id);
+    await node.ctr("snapshots", "label", id, "berth.dev/snapshot=true");
     await node.ctr("leases", "create", "--id", "others");
     await node.ctr("snapshots", "prepare", "others");
     expect(diff(before, await test().audit())).toEqual([

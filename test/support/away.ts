@@ -31,7 +31,7 @@ export interface Readiness {
 }
 
 /** Asks an agent's /readyz; not ready, and no lines, when nobody answers. */
-export async function readiness({ metricsAddress }: LocalNode): Promise<Readiness> {
+export async function readiness({ metricsAddress }: Pick<LocalNode, "metricsAddress">): Promise<Readiness> {
   try {
     const answer = await fetch(`http://${metricsAddress}/readyz`, { signal: AbortSignal.timeout(5000) });
     return { ready: answer.ok, lines: (await answer.text()).trimEnd().split("\n") };
@@ -42,8 +42,8 @@ export async function readiness({ metricsAddress }: LocalNode): Promise<Readines
 
 /** Waits until an agent says of one thing it needs that it misses it, and answers all it says. */
 export async function untilMissed(
-  node: LocalNode,
-  check: "containerd" | "apiserver",
+  node: Pick<LocalNode, "metricsAddress">,
+  check: "containerd" | "apiserver" | "node",
   timeoutMs = TIMEOUT_MS,
 ): Promise<Readiness> {
   const deadline = Date.now() + timeoutMs;
@@ -57,7 +57,7 @@ export async function untilMissed(
 }
 
 /** Waits until an agent's log has said something. */
-export async function untilSaid(node: LocalNode, words: string): Promise<void> {
+export async function untilSaid(node: Pick<LocalNode, "agentLogFile">, words: string): Promise<void> {
   const deadline = Date.now() + TIMEOUT_MS;
   while (!readFileSync(node.agentLogFile, "utf8").includes(words)) {
     if (Date.now() > deadline) throw new Error(`the agent has not said "${words}"`);

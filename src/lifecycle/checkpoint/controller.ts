@@ -41,6 +41,10 @@ export interface CheckpointControllerOptions {
   readonly containers: { readonly synced: boolean; get(key: string): Container | undefined; list(): Container[] };
   /** Has a Container's key looked at again. */
   readonly requeue: (key: string) => void;
+  /** Called before each list of checkpoints; what it throws counts as the list's failure. */
+  readonly before: (signal: AbortSignal) => Promise<void>;
+  /** Whether the node is this agent's. */
+  readonly mayWork: () => boolean;
   readonly scope: WorkScope;
   readonly logger: Logger;
 }
@@ -72,6 +76,7 @@ export class CheckpointController {
     this.objects = new ListWatch<ContainerCheckpoint>({
       api,
       path: checkpointPath(),
+      before: options.before,
       onChange: (key, object) => {
         if (object !== undefined) this.#note(key, object);
         this.#queue.add(key);
@@ -108,8 +113,8 @@ export class CheckpointController {
     for (const checkpoint of this.#pendingOf(key)) this.#queue.add(keyOf(checkpoint));
   }
 
-  /** To be told that this node's Containers are known. */
-  onContainersKnown(): void {
+  /** Looks at all of them: this node's Containers are known now, or the node is this agent's. */
+  lookAtAll(): void {
     for (const checkpoint of this.objects.list()) this.#queue.add(keyOf(checkpoint));
   }
 
@@ -178,7 +183,8 @@ export class CheckpointController {
   }
 
   async #reconcile(key: string): Promise<void> {
-    const { containers, nodeName, requeue } = this.#options;
+    const { containers, nodeName, requeue, mayWork } = this.#options;
+    if (!mayWork()) return;
     const object = this.objects.get(key);
     if (object === undefined) return this.#sweep();
     const { metadata, status } = object;
