@@ -6,10 +6,10 @@ const REFILL_MS = 300_000;
 export class SpamFilter {
   readonly #buckets = new Map<string, { tokens: number; at: number }>();
 
-  /** Whether the object `uid` may have one more at `now` (milliseconds). */
+  /** Whether the object `uid` may have one more at `now` (milliseconds; of a clock that may be set back). */
   admit(uid: string, now: number): boolean {
     const bucket = this.#buckets.get(uid) ?? { tokens: BURST, at: now };
-    const tokens = Math.min(BURST, bucket.tokens + (now - bucket.at) / REFILL_MS);
+    const tokens = Math.min(BURST, bucket.tokens + Math.max(0, now - bucket.at) / REFILL_MS);
     const admitted = tokens >= 1;
     this.#buckets.set(uid, { tokens: admitted ? tokens - 1 : tokens, at: now });
     return admitted;

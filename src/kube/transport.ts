@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import http from "node:http";
 import https from "node:https";
 import type { KubeConfig } from "@kubernetes/client-node";
@@ -76,6 +77,7 @@ export class Transport {
     try {
       // Reads certificates and rotated token files again, or runs a program for them, which may hang.
       await orAborted(this.#config.applyToHTTPSOptions(options), outgoing.signal);
+      await this.#applyTokenFile(options);
     } catch (error) {
       outgoing.signal.throwIfAborted();
       throw new ApiUnavailable(`credentials for ${this.server}: ${describe(error)}`, codeOf(error));
@@ -98,6 +100,15 @@ export class Transport {
       method: outgoing.method,
       headers,
     };
+  }
+
+  /** client-node reads a token again when the clock says that a minute is over, which it may not say for hours. */
+  async #applyTokenFile(options: https.RequestOptions): Promise<void> {
+    const provider = this.#config.getCurrentUser()?.authProvider as { config?: { tokenFile?: string } } | undefined;
+    const tokenFile = provider?.config?.tokenFile;
+    if (tokenFile === undefined) return;
+    const headers = options.headers as http.OutgoingHttpHeaders;
+    headers["Authorization"] = `Bearer ${await readFile(tokenFile, "utf8")}`;
   }
 
   #once(options: https.RequestOptions, outgoing: Outgoing): Promise<Sent> {

@@ -7,6 +7,9 @@ import { type End, NEVER_RUN, type Record, type RunState, type Verdict } from ".
 
 const NOW = new Date("2026-01-02T03:04:05.678Z");
 const later = (ms: number): string => new Date(NOW.getTime() + ms).toISOString();
+/** Milliseconds since the node's boot. */
+const UPTIME = 5_000_000;
+const AT = { date: NOW, uptimeMs: UPTIME };
 const ID = "11111111-2222-3333-4444-555555555555-1";
 
 const spec = (changes: Partial<ContainerSpec> = {}): ContainerSpec =>
@@ -56,7 +59,7 @@ const task = (status: TaskState["status"], pid = 42): TaskState => ({
 const seen = (current?: Instance, leftovers: Instance[] = []): Observed =>
   current === undefined ? { leftovers } : { current, leftovers };
 
-const verb = (desired: Desired, observed: Observed): string => decide(desired, observed, NOW).verb;
+const verb = (desired: Desired, observed: Observed): string => decide(desired, observed, AT).verb;
 
 describe("without a record", () => {
   const verdict: Verdict = {
@@ -86,7 +89,7 @@ describe("without a record", () => {
 
   it("waits for the next try of a verdict that is not final", () => {
     const waiting = { ...verdict, nextRetryAt: later(10) };
-    expect(decide(wish({}, { verdict: waiting }), seen(), NOW)).toEqual({ verb: "wait", until: later(10) });
+    expect(decide(wish({}, { verdict: waiting }), seen(), AT)).toEqual({ verb: "wait", until: later(10) });
     expect(verb(wish({}, { verdict: { ...waiting, nextRetryAt: later(0) } }), seen())).toBe("create");
   });
 });
@@ -100,15 +103,15 @@ describe("with a task", () => {
 
   it("looks again at one whose state could not be told, for no event may come of it", () => {
     const unknown = { record: record({ run: RUN }), task: task("unknown") };
-    expect(decide(wish(), seen(unknown), NOW)).toEqual({ verb: "wait", until: later(1000) });
-    expect(decide({ kind: "deleting" }, seen(unknown), NOW)).toEqual({ verb: "wait", until: later(1000) });
+    expect(decide(wish(), seen(unknown), AT)).toEqual({ verb: "wait", until: later(1000) });
+    expect(decide({ kind: "deleting" }, seen(unknown), AT)).toEqual({ verb: "wait", until: later(1000) });
   });
 
   it("stops one whose joined network is another now, to be started in that without counting as a restart", () => {
     expect(verb(wish(), seen({ ...running(), moved: true }))).toBe("stop");
     expect(verb(wish({ desiredState: "Paused" }), seen({ ...paused, moved: true }))).toBe("stop");
     const ended = { record: record({ lastEnd: end({ requested: true }) }) };
-    expect(decide(wish(), seen(ended), NOW)).toMatchObject({ verb: "startAgain", counts: false });
+    expect(decide(wish(), seen(ended), AT)).toMatchObject({ verb: "startAgain", counts: false });
   });
 
   it("leaves alone what is as wished", () => {
@@ -154,15 +157,15 @@ describe("with a task", () => {
         seen(running({}, desired.kind === "present" ? { desiredState: desired.spec.desiredState ?? "Running" } : {})),
       ),
     ).toBe("stop");
-    expect(decide(desired, seen(running({ stopping: { deadline: later(5) } })), NOW)).toEqual({
+    expect(decide(desired, seen(running({ stopping: { deadlineMs: UPTIME + 5 } })), AT)).toEqual({
       verb: "wait",
       until: later(5),
     });
-    expect(verb(desired, seen(running({ stopping: { deadline: later(0) } })))).toBe("kill");
+    expect(verb(desired, seen(running({ stopping: { deadlineMs: UPTIME } })))).toBe("kill");
   });
 
   it("does not call back a stop that is under way", () => {
-    expect(verb(wish(), seen(running({ stopping: { deadline: later(5) } })))).toBe("wait");
+    expect(verb(wish(), seen(running({ stopping: { deadlineMs: UPTIME + 5 } })))).toBe("wait");
   });
 
   it("pauses and resumes", () => {
@@ -184,14 +187,14 @@ describe("with a task", () => {
     };
 
     it("is stopped where that is wished, and left alone where not", () => {
-      expect(decide(wish(), unhealthy("Restart"), NOW)).toMatchObject({ verb: "stop", reason: "unhealthy" });
+      expect(decide(wish(), unhealthy("Restart"), AT)).toMatchObject({ verb: "stop", reason: "unhealthy" });
       expect(verb(wish(), unhealthy("None"))).toBe("none");
     });
 
     it("is paused, thawed or stopped as is wished all the same", () => {
       expect(verb(wish({ desiredState: "Paused" }), unhealthy("Restart"))).toBe("pause");
       expect(verb(wish({ desiredState: "Paused" }), unhealthy("Restart", "paused"))).toBe("none");
-      expect(decide(wish({ desiredState: "Stopped" }), unhealthy("Restart"), NOW)).not.toHaveProperty("reason");
+      expect(decide(wish({ desiredState: "Stopped" }), unhealthy("Restart"), AT)).not.toHaveProperty("reason");
     });
   });
 
@@ -204,7 +207,7 @@ describe("with a task", () => {
       );
 
     it("waits with the change until its next try", () => {
-      expect(decide(wish({}, { generation: 2 }), refused(later(5)), NOW)).toEqual({ verb: "wait", until: later(5) });
+      expect(decide(wish({}, { generation: 2 }), refused(later(5)), AT)).toEqual({ verb: "wait", until: later(5) });
       expect(verb(wish({}, { generation: 2 }), refused(later(0)))).toBe("update");
     });
 
@@ -226,9 +229,9 @@ describe("after an end", () => {
 
   it("waits for the restart and then starts again, which counts", () => {
     const waiting = ended({ lastEnd: end(), nextRetryAt: later(100), holdsNetwork: true });
-    expect(decide(wish(), seen(waiting), NOW)).toEqual({ verb: "wait", until: later(100) });
+    expect(decide(wish(), seen(waiting), AT)).toEqual({ verb: "wait", until: later(100) });
     const due = ended({ lastEnd: end(), nextRetryAt: later(0) });
-    expect(decide(wish(), seen(due), NOW)).toEqual({
+    expect(decide(wish(), seen(due), AT)).toEqual({
       verb: "startAgain",
       instance: due,
       counts: true,
@@ -237,9 +240,20 @@ describe("after an end", () => {
     });
   });
 
+  it("is not held up by a clock that was set back under a wait, of a restart or of a failed start", () => {
+    const HOURS = 10 * 3_600_000;
+    const waiting = ended({ lastEnd: end(), nextRetryAt: later(HOURS), backoffMs: 60_000 });
+    expect(verb(wish(), seen(waiting))).toBe("startAgain");
+    const failed: Verdict = { failure: startFailure("RuntimeError", "?"), attempts: 20, generation: 1 };
+    expect(verb(wish({}, { verdict: { ...failed, nextRetryAt: later(HOURS) } }), seen())).toBe("create");
+    // A clock that is adjusted by a little cuts nothing short.
+    expect(verb(wish(), seen(ended({ lastEnd: end(), nextRetryAt: later(60_500), backoffMs: 60_000 })))).toBe("wait");
+    expect(verb(wish({}, { verdict: { ...failed, nextRetryAt: later(300_000) } }), seen())).toBe("wait");
+  });
+
   it("does not count a start twice that a crash cut short", () => {
     const cut = ended({ lastEnd: end(), starting: true, restartCount: 1 });
-    expect(decide(wish(), seen(cut), NOW)).toMatchObject({ verb: "startAgain", counts: false });
+    expect(decide(wish(), seen(cut), AT)).toMatchObject({ verb: "startAgain", counts: false });
   });
 
   it.each<[Partial<ContainerSpec>, Partial<End>, boolean]>([
@@ -264,7 +278,7 @@ describe("after an end", () => {
   it("takes an end that the healthcheck wanted for a failed one", () => {
     const applied = { restartPolicy: "OnFailure" } as const;
     const unhealthy = ended({ lastEnd: end({ exitCode: 0, reason: "Unhealthy" }) }, applied);
-    expect(decide(wish(applied), seen(unhealthy), NOW)).toMatchObject({
+    expect(decide(wish(applied), seen(unhealthy), AT)).toMatchObject({
       verb: "startAgain",
       counts: true,
       asked: false,
@@ -273,7 +287,7 @@ describe("after an end", () => {
 
   it("starts at once, without counting, when the end was asked for and the wish has turned", () => {
     const instance = ended({ lastEnd: end({ requested: true }) });
-    expect(decide(wish(), seen(instance), NOW)).toMatchObject({
+    expect(decide(wish(), seen(instance), AT)).toMatchObject({
       verb: "startAgain",
       counts: false,
       refreshImage: false,
@@ -284,7 +298,7 @@ describe("after an end", () => {
     const applied = { desiredState: "Stopped" } as const;
     expect(verb(wish(applied), seen(ended({ lastEnd: end(), nextRetryAt: later(100) }, applied)))).toBe("rest");
     expect(verb(wish(applied), seen(ended({ lastEnd: end(), stopped: true }, applied)))).toBe("none");
-    expect(decide(wish(), seen(ended({ lastEnd: end(), stopped: true })), NOW)).toMatchObject({
+    expect(decide(wish(), seen(ended({ lastEnd: end(), stopped: true })), AT)).toMatchObject({
       verb: "startAgain",
       asked: true,
       refreshImage: true,
@@ -294,7 +308,7 @@ describe("after an end", () => {
   it("counts a restart by annotation, whatever the policy", () => {
     const applied = { restartPolicy: "Never" } as const;
     const instance = ended({ lastEnd: end({ exitCode: 0 }) }, applied);
-    expect(decide(wish(applied, { restartedAt: "now" }), seen(instance), NOW)).toMatchObject({
+    expect(decide(wish(applied, { restartedAt: "now" }), seen(instance), AT)).toMatchObject({
       verb: "startAgain",
       counts: true,
       asked: true,
@@ -337,6 +351,6 @@ describe("a container whose removal has begun", () => {
 
 it("clears leftovers of earlier incarnations before all else", () => {
   const leftover = { record: record({ run: RUN }), task: task("running") };
-  const step = decide(wish(), seen({ record: record({ run: RUN }), task: task("running") }, [leftover]), NOW);
+  const step = decide(wish(), seen({ record: record({ run: RUN }), task: task("running") }, [leftover]), AT);
   expect(step).toEqual({ verb: "stop", instance: leftover });
 });

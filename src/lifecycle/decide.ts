@@ -5,6 +5,7 @@
 import { type ContainerSpec, recreationNeeded } from "../api/index.ts";
 import type { TaskState } from "../containerd/index.ts";
 import { shouldRestart } from "../oci/index.ts";
+import { retryDelayMs } from "./failure.ts";
 import { healthOf } from "./health.ts";
 import { isAbout, type Record, type RunState, type Verdict } from "./record.ts";
 
@@ -83,10 +84,21 @@ export type Step =
 /** Milliseconds until a task is asked for its state again that could not be told. */
 const LOOK_AGAIN_MS = 1000;
 
+/** Milliseconds by which a clock is adjusted without having been wrong. */
+const ADJUSTMENT_MS = 1000;
+
 const NONE: Step = { verb: "none" };
 
+/** What time it is. */
+export interface Now {
+  /** By the clock, which may be set at any time. */
+  readonly date: Date;
+  /** Milliseconds since the node's boot. */
+  readonly uptimeMs: number;
+}
+
 /** Names the next step for one key. Level-triggered: the same arguments give the same step, whatever went before. */
-export function decide(desired: Desired, observed: Observed, now: Date): Step {
+export function decide(desired: Desired, observed: Observed, now: Now): Step {
   const leftover = observed.leftovers[0];
   if (leftover !== undefined) return endAndRemove(leftover, now);
   const instance = observed.current;
@@ -107,7 +119,7 @@ export function decide(desired: Desired, observed: Observed, now: Date): Step {
 }
 
 /** No record: a start, unless the last one's verdict says not yet, or not at all. */
-function create(desired: Desired & { kind: "present" }, now: Date): Step {
+function create(desired: Desired & { kind: "present" }, now: Now): Step {
   if (desired.refused || desired.spec.desiredState === "Stopped") return NONE;
   return afterVerdict(desired.verdict, desired, now) ?? (desired.done ? NONE : { verb: "create" });
 }
@@ -116,19 +128,25 @@ function create(desired: Desired & { kind: "present" }, now: Date): Step {
 function afterVerdict(
   verdict: Verdict | undefined,
   desired: Desired & { kind: "present" },
-  now: Date,
+  now: Now,
 ): Step | undefined {
   if (verdict === undefined || !isAbout(verdict, desired)) return undefined;
   if (verdict.nextRetryAt === undefined) return NONE;
-  return waitUntil(verdict.nextRetryAt, now);
+  return waitUntil(verdict.nextRetryAt, retryDelayMs(verdict.attempts), now);
 }
 
-function waitUntil(time: string, now: Date): Step | undefined {
-  return Date.parse(time) > now.getTime() ? { verb: "wait", until: time } : undefined;
+/** A wait that is longer than it can be tells that the clock was set back meanwhile: nobody knows how long it is, so it is over. */
+function waitUntil(time: string, longestMs: number, { date }: Now): Step | undefined {
+  const waitMs = Date.parse(time) - date.getTime();
+  return waitMs > 0 && waitMs <= longestMs + ADJUSTMENT_MS ? { verb: "wait", until: time } : undefined;
+}
+
+function waitFor(ms: number, { date }: Now): Step {
+  return { verb: "wait", until: new Date(date.getTime() + ms).toISOString() };
 }
 
 /** Steps that a task's own state calls for, before any wish: an end to record, a stop under way, a crash to clear up after. */
-function taskStep(instance: Instance, now: Date): Step | undefined {
+function taskStep(instance: Instance, now: Now): Step | undefined {
   const { task } = instance;
   const { run, stopping } = instance.record.state;
   switch (task?.status) {
@@ -140,13 +158,14 @@ function taskStep(instance: Instance, now: Date): Step | undefined {
       return { verb: "discardTask", instance };
     case "unknown":
       // The shim is going, whose end containerd announces, or did not answer in time, of which nothing will tell.
-      return { verb: "wait", until: new Date(now.getTime() + LOOK_AGAIN_MS).toISOString() };
+      return waitFor(LOOK_AGAIN_MS, now);
     case "running":
     case "paused":
     case "pausing":
       if (run === undefined || run.pid !== task.pid) return { verb: "adopt", instance };
       if (stopping === undefined) return undefined;
-      return waitUntil(stopping.deadline, now) ?? { verb: "kill", instance };
+      if (stopping.deadlineMs > now.uptimeMs) return waitFor(stopping.deadlineMs - now.uptimeMs, now);
+      return { verb: "kill", instance };
   }
 }
 
@@ -156,7 +175,7 @@ export function isOutdated(instance: Instance, desired: Desired): boolean {
 }
 
 /** Ends an instance's task as a stop does, then removes all of it. */
-function endAndRemove(instance: Instance, now: Date): Step {
+function endAndRemove(instance: Instance, now: Now): Step {
   const pending = taskStep(instance, now);
   if (pending !== undefined) return pending;
   return { verb: instance.task === undefined ? "remove" : "stop", instance };
@@ -183,7 +202,7 @@ function withTask(
   }
 }
 
-function withoutTask(instance: Instance, spec: ContainerSpec, desired: Desired & { kind: "present" }, now: Date): Step {
+function withoutTask(instance: Instance, spec: ContainerSpec, desired: Desired & { kind: "present" }, now: Now): Step {
   const { state } = instance.record;
   if (spec.desiredState === "Stopped") return isAtRest(state, true) ? NONE : { verb: "rest", instance };
   const held = afterVerdict(state.verdict, desired, now);
@@ -197,7 +216,11 @@ function withoutTask(instance: Instance, spec: ContainerSpec, desired: Desired &
   const end = state.lastEnd;
   if (end === undefined || end.requested) return again(false, true);
   if (!restarts(spec, state)) return isAtRest(state, false) ? NONE : { verb: "rest", instance };
-  return (state.nextRetryAt === undefined ? undefined : waitUntil(state.nextRetryAt, now)) ?? again(true, false);
+  return afterBackoff(state, now) ?? again(true, false);
+}
+
+function afterBackoff({ nextRetryAt, backoffMs }: RunState, now: Now): Step | undefined {
+  return nextRetryAt === undefined ? undefined : waitUntil(nextRetryAt, backoffMs, now);
 }
 
 /** Whether the restart policy wants another run after the last end. */

@@ -7,7 +7,7 @@ import { oomKillCount } from "../node/index.ts";
 import { recordedCgroup } from "./cgroup.ts";
 import { type Instance, restarts } from "./decide.ts";
 import type { Parts } from "./parts.ts";
-import type { End, RunState } from "./record.ts";
+import type { End, Run, RunState } from "./record.ts";
 import { deleteTask, logFile } from "./task.ts";
 
 /** The same words each time, so that a container that keeps ending has one such Event with a count. */
@@ -35,11 +35,16 @@ export async function recordLoss(parts: Parts, instance: Instance): Promise<void
   await saveEnd(parts, instance, { exitCode: UNKNOWN_EXIT_STATUS, reason, oomKilled: false, finishedAt });
 }
 
+/** A run that begins now. */
+export function runNow({ clock, uptime, bootID }: Parts): Omit<Run, "pid"> {
+  return { startedAt: clock().toISOString(), startedMs: uptime(), bootID };
+}
+
 /** Takes over a running task that the record does not know of: the agent died between its start and the record. */
 export async function adopt(parts: Parts, { record, task }: Instance): Promise<void> {
   if (task === undefined) return;
   const { starting: _, ...state } = record.state;
-  const run = { startedAt: parts.clock().toISOString(), pid: task.pid, bootID: parts.bootID };
+  const run = { ...runNow(parts), pid: task.pid };
   await parts.records.saveState(record.id, { ...state, run });
 }
 

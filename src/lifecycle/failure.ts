@@ -50,6 +50,7 @@ export function verdictAfter(
   };
 }
 
-function retryDelayMs(attempts: number): number {
+/** Milliseconds from a failed attempt, the first being 1, to the next. */
+export function retryDelayMs(attempts: number): number {
   return Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** Math.min(attempts - 1, 20));
 }

@@ -28,11 +28,15 @@ export interface Watched {
   readonly applied: Applied;
   /** When the run was started. */
   readonly run: string;
+  /** The same in the milliseconds of {@link HealthMonitorOptions.uptime}. */
+  readonly startedMs?: number;
   readonly check: Healthcheck;
 }
 
 /** What the monitor is made from. */
 export interface HealthMonitorOptions {
+  /** Milliseconds since the node's boot, whatever the clock is set to. */
+  readonly uptime: () => number;
   /**
    * Checks once.
    * @throws when nothing can be told of the container: containerd is away, or the signal was aborted
@@ -97,8 +101,9 @@ export class HealthMonitor {
     { watched, health }: { watched: Watched; health: Health },
     signal: AbortSignal,
   ): Promise<void> {
-    const { check, run } = watched;
-    const sinceStart = (): number => Date.now() - Date.parse(run);
+    const { uptime } = this.#options;
+    const { check, startedMs = uptime() } = watched;
+    const sinceStart = (): number => uptime() - startedMs;
     await this.#options.clear(watched.id).catch(() => undefined);
     // What is known already need not be found out at once; what is not was due an interval after the start.
     const isKnown = health.output !== undefined;
@@ -148,7 +153,9 @@ function watchedOf({ record }: Instance): { watched: Watched; health: Health } |
   const { id, applied, state } = record;
   const found = healthOf(record);
   if (found === undefined || state.run === undefined || state.stopping !== undefined) return undefined;
-  return { watched: { id, applied, run: state.run.startedAt, check: found.check }, health: found.health };
+  const { startedAt: run, startedMs } = state.run;
+  const since = startedMs === undefined ? {} : { startedMs };
+  return { watched: { id, applied, run, ...since, check: found.check }, health: found.health };
 }
 
 function isSame(a: Watched, b: Watched): boolean {

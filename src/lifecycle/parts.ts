@@ -83,6 +83,8 @@ export interface Parts {
   /** What failed undos have left. */
   readonly remains: Remains;
   readonly clock: () => Date;
+  /** Milliseconds since the node's boot, whatever the clock is set to; all processes of the node count alike. */
+  readonly uptime: () => number;
   readonly observer: Observer;
   readonly logger: Logger;
 }
@@ -218,6 +220,8 @@ export function makeParts(settings: NodeSettings): Parts {
     bootID: facts.bootID,
     remains: new Remains(),
     clock: () => new Date(),
+    // CLOCK_MONOTONIC.
+    uptime: () => Number(process.hrtime.bigint() / 1_000_000n),
     observer,
     logger,
   };
@@ -225,8 +229,9 @@ export function makeParts(settings: NodeSettings): Parts {
 }
 
 function healthMonitor(parts: Omit<Parts, "health">, requeue: (key: string) => void): HealthMonitor {
-  const { containerd, records, stateDir, logger } = parts;
+  const { containerd, records, stateDir, uptime, logger } = parts;
   return new HealthMonitor({
+    uptime,
     probe: (watched, signal) => runProbe(parts, watched, signal),
     clear: (id) => clearProbe({ containerd, stateDir }, id),
     runs: async (id) => (await containerd.task(id))?.status === "running",

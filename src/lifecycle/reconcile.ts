@@ -197,7 +197,7 @@ async function walk(
     const desired = await wish(observed, verdict);
     if (desired === undefined) return undefined;
     if (remains !== undefined) return { observed, desired, obstacle: remains };
-    const step = decide(desired, observed, parts.clock());
+    const step = decide(desired, observed, { date: parts.clock(), uptimeMs: parts.uptime() });
     if (step.verb === "none") return { observed, desired };
     if (step.verb === "wait") {
       r.queue.addAt(key, new Date(step.until));

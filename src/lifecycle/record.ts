@@ -63,7 +63,8 @@ export interface End {
 
 /** A stop under way: the signal is sent, SIGKILL follows at the deadline. */
 export interface Stopping {
-  readonly deadline: string;
+  /** In `Parts.uptime`'s milliseconds: a task does not outlive the node's boot, and nobody sets that clock. */
+  readonly deadlineMs: number;
   /** It was the healthcheck that wanted it: the end counts as a failed one, which nobody asked for. */
   readonly unhealthy?: true;
   /** The name of the ContainerCheckpoint that asks for it. */
@@ -94,6 +95,15 @@ export interface Waiting {
   readonly message: string;
 }
 
+/** A run of a container's task. */
+export interface Run {
+  readonly startedAt: string;
+  /** The same in `Parts.uptime`'s milliseconds, of the boot with this id. */
+  readonly startedMs?: number;
+  readonly pid: number;
+  readonly bootID: string;
+}
+
 /** How a container's runs went so far. */
 export interface RunState {
   readonly restartCount: number;
@@ -102,7 +112,7 @@ export interface RunState {
   /** A start is under way: its count and annotation are in here already, its task may not be there yet. */
   readonly starting?: true;
   /** Set when the current run's task was started; cleared with its end. */
-  readonly run?: { readonly startedAt: string; readonly pid: number; readonly bootID: string };
+  readonly run?: Run;
   readonly lastEnd?: End;
   readonly stopping?: Stopping;
   /** The last wait before a restart, in milliseconds, and when the next one is over (Docker's restart manager). */

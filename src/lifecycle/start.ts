@@ -12,6 +12,7 @@ import { removeCgroups } from "./cgroup.ts";
 import { type Restore, restoreFiles, restoreOptions, restoring, withRestore } from "./checkpoint/restore.ts";
 import { defaultAppArmor } from "./confinement.ts";
 import { renewDevices } from "./devices.ts";
+import { runNow } from "./end.ts";
 import { at, bothOf } from "./failure.ts";
 import { phase } from "./observer.ts";
 import type { Parts } from "./parts.ts";
@@ -110,11 +111,11 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
   );
   keepOn(wish);
   // Before its process runs, or a short run would end before it began.
-  const startedAt = parts.clock().toISOString();
+  const begun = runNow(parts);
   const pid = await phase(parts, wish, "start", () => at("start", () => runTask(parts, wish)));
 
   undo.disarm();
-  const run = { startedAt, pid, bootID: parts.bootID };
+  const run = { ...begun, pid };
   const { starting: _, ...started } = state;
   await phase(parts, wish, "save", () =>
     bothOf(parts.records.saveState(wish.id, { ...started, run }), releaseLease(parts, wish)),

@@ -75,7 +75,7 @@ describe("a container with a task", () => {
     ["is paused, as it should", {}, "paused", { desiredState: "Paused" }, "Paused/Paused", ["Ready"]],
     ["is paused, and is to run", {}, "paused", {}, "Paused/Paused", ["Reconciling"]],
     ["runs, and is to be stopped", {}, "running", { desiredState: "Stopped" }, "Running/Started", ["Reconciling"]],
-    ["is being stopped", { stopping: { deadline: RETRY } }, "running", {}, "Running/Stopping", ["Reconciling"]],
+    ["is being stopped", { stopping: { deadlineMs: 0 } }, "running", {}, "Running/Stopping", ["Reconciling"]],
   ])("%s", (_, state, task, changes, wanted, conditions) => {
     const told = status(instance({ run: RUN, ...state }, task), { desired: wish(changes) });
     expect([`${told.state ?? ""}/${told.reason ?? ""}`, held(told)]).toEqual([wanted, conditions]);

@@ -26,10 +26,10 @@ export async function stop(
   await signalTask(parts, record.id, graceMs === 0 ? SIGKILL : signal);
   if (task?.status === "paused") await thaw(parts, record.id);
   // The mark follows the signal: should the agent die between them, the next one sends the signal again.
-  const deadline = new Date(parts.clock().getTime() + graceMs).toISOString();
+  const deadlineMs = parts.uptime() + graceMs;
   await parts.records.saveState(record.id, {
     ...record.state,
-    stopping: reason === "unhealthy" ? { deadline, unhealthy: true } : { deadline },
+    stopping: reason === "unhealthy" ? { deadlineMs, unhealthy: true } : { deadlineMs },
     ...(reason === "removal" ? { removing: true } : {}),
   });
 }

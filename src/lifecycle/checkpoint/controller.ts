@@ -226,10 +226,11 @@ export class CheckpointController {
     const { uid, namespace } = object.metadata;
     const { containerName } = object.spec;
     const due = this.#lookAt.get(uid);
-    if (due === undefined || due > Date.now()) {
-      const at = due ?? Date.now() + Math.random() * SPREAD_MS;
+    const now = performance.now();
+    if (due === undefined || due > now) {
+      const at = due ?? now + Math.random() * SPREAD_MS;
       this.#lookAt.set(uid, at);
-      this.#queue.addAt(key, at);
+      this.#queue.addAt(key, Date.now() + at - now);
       return;
     }
     this.#lookAt.delete(uid);

@@ -35,7 +35,7 @@ describe("hindrance", () => {
 
 describe("a complete checkpoint found after a crash", () => {
   const ended = instance({ lastEnd: end(137, { checkpoint: "c" }) });
-  const ending = instance({ run: RUN, stopping: { deadline: NOW.toISOString(), checkpoint: "c" } }, "paused");
+  const ending = instance({ run: RUN, stopping: { deadlineMs: 0, checkpoint: "c" } }, "paused");
 
   it("is through when its container was to go on, is ended, or is gone", () => {
     expect(isThrough(taken, checkpoint(), current)).toBe(true);
@@ -53,7 +53,7 @@ describe("a container that a checkpoint ended", () => {
   const lastEnd = end(137, { reason: "Checkpointed", checkpoint: "c" });
   const ended = instance({ lastEnd });
   const verb = (rest: { restartedAt?: string } = {}) =>
-    decide(wish({ restartPolicy: "Always" }, rest), { current: ended, leftovers: [] }, NOW).verb;
+    decide(wish({ restartPolicy: "Always" }, rest), { current: ended, leftovers: [] }, { date: NOW, uptimeMs: 0 }).verb;
 
   it("is not started again by itself, but when it is asked to", () => {
     expect(verb()).toBe("none");
@@ -61,9 +61,9 @@ describe("a container that a checkpoint ended", () => {
   });
 
   it("is killed first, held as it is", () => {
-    const stopping = { deadline: NOW.toISOString(), checkpoint: "c" };
+    const stopping = { deadlineMs: 0, checkpoint: "c" };
     const held = instance({ run: RUN, stopping }, "paused");
-    expect(decide(wish(), { current: held, leftovers: [] }, NOW).verb).toBe("kill");
+    expect(decide(wish(), { current: held, leftovers: [] }, { date: NOW, uptimeMs: 0 }).verb).toBe("kill");
   });
 
   it("says what to do", () => {

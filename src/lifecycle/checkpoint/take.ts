@@ -60,7 +60,7 @@ export async function take(parts: Parts, object: ContainerCheckpoint, instance: 
     if (object.spec.leaveRunning !== false) await release(parts, instance);
     const taken = await parts.checkpointData.complete(uid, describe(parts, instance, object, createdAt));
     if (object.spec.leaveRunning === false) {
-      const stopping = { deadline: createdAt, checkpoint: name };
+      const stopping = { deadlineMs: parts.uptime(), checkpoint: name };
       await parts.records.saveState(record.id, { ...record.state, stopping });
     }
     return taken;
