@@ -76,6 +76,14 @@ export class ControlPlane {
     await this.#apiserver[how]();
   }
 
+  /** Another cluster at the same address, with the same keys: etcd's data is lost, and a new one is begun. */
+  async loseEtcd(): Promise<void> {
+    await this.#apiserver.kill();
+    await this.#etcd.kill();
+    rmSync(join(this.dir, "etcd"), { recursive: true });
+    await this.start();
+  }
+
   /** Ends both and removes the directory. */
   async stop(): Promise<void> {
     // Its graceful end waits a minute for watches to go away; nothing is lost without it.

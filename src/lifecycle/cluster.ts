@@ -45,7 +45,7 @@ async function clusterUID({ api, logger }: Parts, signal: AbortSignal): Promise<
     return (await api.get<KubeObject>(PATH, { signal })).metadata.uid;
   } catch (error) {
     if (!(error instanceof ApiError) || isUnavailable(error)) throw error;
-    logger.warn({ err: error }, "which cluster this is can't be told");
+    logger.debug({ err: error }, "which cluster this is can't be told");
     return undefined;
   }
 }
