@@ -216,7 +216,7 @@ export function useNode(options: TestNodeOptions = {}): () => TestNode {
   beforeAll(async () => {
     test = await openNode(options);
     before = await test.audit();
-  }, 60_000);
+  }, 120_000);
   afterAll(async () => {
     if (test === undefined) return;
     const problems: string[] = [];
