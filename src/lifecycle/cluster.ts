@@ -1,5 +1,5 @@
 /** Which cluster the node's containers are of: another one's API server knows nothing of them, and must not be taken at its word. */
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ApiError, isUnavailable, type KubeObject } from "../kube/index.ts";
 import { orMissing } from "../node/index.ts";
@@ -33,8 +33,8 @@ export async function checkCluster(parts: Parts, dataDir: string, signal: AbortS
     );
   }
   try {
-    await writeFile(`${file}.new`, `${uid}\n`);
-    await rename(`${file}.new`, file);
+    // One that a crash leaves empty says nothing.
+    await writeFile(file, `${uid}\n`);
   } catch (error) {
     parts.logger.warn({ err: error }, "which cluster this node is of can't be kept");
   }
