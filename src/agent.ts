@@ -19,7 +19,7 @@ import {
   type WorkScope,
 } from "./kube/index.ts";
 import { CheckpointController } from "./lifecycle/checkpoint/controller.ts";
-import { agentIdentity, claimNode } from "./lifecycle/claim.ts";
+import { claimNode } from "./lifecycle/claim.ts";
 import { checkCluster } from "./lifecycle/cluster.ts";
 import { makeParts, type NodeSettings, type Parts } from "./lifecycle/parts.ts";
 import { reconcile } from "./lifecycle/reconcile.ts";
@@ -84,11 +84,7 @@ export class Agent {
   /** What crashed starts left behind is cleared: from then on there may be new ones. */
   #swept = false;
 
-  private constructor(
-    options: AgentOptions,
-    health: HealthServer,
-    facts: NodeSettings["facts"] & { readonly identity: string },
-  ) {
+  private constructor(options: AgentOptions, health: HealthServer, facts: NodeSettings["facts"]) {
     const { config, logger } = options;
     this.#options = options;
     this.#health = health;
@@ -103,13 +99,14 @@ export class Agent {
       logger,
     });
     this.#events = new EventRecorder({ api: this.#api, component: "berth.dev/agent", host: config.nodeName, logger });
+    const self = `${hostname()}:${config.dataDir}`;
     this.#lease = new NodeLease({
       api: this.#api,
       nodeName: config.nodeName,
       namespace: this.#api.namespace,
-      holder: `${hostname()}_${facts.identity}_${randomUUID()}`,
+      holder: `${self}_${randomUUID()}`,
       // The data directory is one agent's alone: another process of the same one took its place.
-      isPredecessor: (other) => other.split("_").includes(facts.identity),
+      isPredecessor: (other) => other.startsWith(`${self}_`),
       onOther: (holder) => {
         this.#onOtherHolder(holder);
       },
@@ -183,13 +180,12 @@ export class Agent {
       };
       if (await claimNode({ config, onHeld, signal, logger })) health.set("node", true);
       if (unserved !== undefined) await health.start();
-      const [node, cgroups, bootID, identity] = await Promise.all([
+      const [node, cgroups, bootID] = await Promise.all([
         nodeFacts(),
         detectCgroups(),
         readFile("/proc/sys/kernel/random/boot_id", "utf8"),
-        agentIdentity(config, logger),
       ]);
-      agent = new Agent(options, health, { node, cgroups, bootID: bootID.trim(), identity });
+      agent = new Agent(options, health, { node, cgroups, bootID: bootID.trim() });
       await agent.#start();
       return agent;
     } catch (error) {

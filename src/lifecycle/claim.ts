@@ -4,7 +4,7 @@ import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import type { Logger } from "pino";
 import type { Config } from "../config.ts";
-import { claimDirectories, identityOf } from "../node/index.ts";
+import { claimDirectories } from "../node/index.ts";
 
 /** What a claim is made with. */
 export interface ClaimSettings {
@@ -22,8 +22,8 @@ export interface ClaimSettings {
  * @throws the signal's reason when it was aborted; Error when a directory can't be made
  */
 export async function claimNode({ config, onHeld, signal, logger }: ClaimSettings): Promise<boolean> {
-  const { nodeName, dataDir, stateDir, containerdAddress, containerdNamespace } = config;
-  const directories = [dataDir, stateDir, await namespaceDirectory(containerdAddress, containerdNamespace)];
+  const { nodeName, dataDir, stateDir } = config;
+  const directories = [dataDir, stateDir, await namespaceDirectory(config)];
   const held = new Set<string>();
   await claimDirectories(directories, {
     holder: `the agent of node ${nodeName}, process ${process.pid} on ${hostname()} since ${new Date().toISOString()}`,
@@ -39,18 +39,11 @@ export async function claimNode({ config, onHeld, signal, logger }: ClaimSetting
 }
 
 /** Beside containerd's socket, where all agents of this containerd come by, whatever else they are told. */
-async function namespaceDirectory(address: string, namespace: string): Promise<string> {
+export async function namespaceDirectory({
+  containerdAddress: address,
+  containerdNamespace: namespace,
+}: Pick<Config, "containerdAddress" | "containerdNamespace">): Promise<string> {
   // containerd makes it just so, should it not have been there yet.
   await mkdir(dirname(address), { recursive: true, mode: 0o711 });
   return join(await realpath(dirname(address)), `berth-${basename(namespace)}`);
-}
-
-/** What tells this agent from all others, now and after any restart: it is bound to the data directory. */
-export async function agentIdentity({ dataDir }: Pick<Config, "dataDir">, logger: Logger): Promise<string> {
-  try {
-    return await identityOf(dataDir);
-  } catch (error) {
-    logger.warn({ err: error }, "this agent's identity can't be kept");
-    return dataDir;
-  }
 }

@@ -1,10 +1,8 @@
 // What only one agent of a node may work with at a time. The claim is a flock(2) on a directory: the kernel keeps it for as
 // long as the process lives, whatever namespaces it lives in, and frees it with the process, however that ends.
 import { openSync } from "node:fs";
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
-import { randomUUID } from "node:crypto";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { orMissing } from "./errno.ts";
 import { CommandError, run } from "./run.ts";
 
 /** Seconds until somebody is told that a claim has to wait: a process that was just killed may not be gone yet. */
@@ -15,7 +13,6 @@ const WAIT_SECONDS = 10;
 const IN_VAIN = 75;
 /** Who has the claim, for a person. */
 const HOLDER = "holder";
-const IDENTITY = "agent-id";
 
 export type ClaimOptions = {
   /** Who this is, in words. */
@@ -64,19 +61,4 @@ async function lock(fd: number, seconds: number, signal: AbortSignal): Promise<b
 async function holderOf(directory: string): Promise<string> {
   const words = await readFile(join(directory, HOLDER), "utf8").catch(() => "");
   return words.trim() || "another agent";
-}
-
-/**
- * A random name that a directory keeps for ever, made at the first call.
- *
- * @throws Error when it can't be read or kept
- */
-export async function identityOf(directory: string): Promise<string> {
-  const file = join(directory, IDENTITY);
-  const known = (await orMissing(readFile(file, "utf8")))?.trim();
-  if (known !== undefined && known !== "") return known;
-  const made = randomUUID();
-  await writeFile(`${file}.new`, `${made}\n`);
-  await rename(`${file}.new`, file);
-  return made;
 }

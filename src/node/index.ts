@@ -1,7 +1,7 @@
 // The host's side: commands, mounts, cgroups, safe paths and what there is to know of the node.
 export { loadAppArmorProfile } from "./apparmor.ts";
 export { BeneathError, openBeneath, pathOf } from "./beneath.ts";
-export { claimDirectories, identityOf } from "./claim.ts";
+export { claimDirectories } from "./claim.ts";
 export type { ClaimOptions } from "./claim.ts";
 export {
   cgroupDirectories,
