@@ -19,7 +19,7 @@ import {
   type WorkScope,
 } from "./kube/index.ts";
 import { CheckpointController } from "./lifecycle/checkpoint/controller.ts";
-import { claimNode } from "./lifecycle/claim.ts";
+import { claimNode, namespaceDirectory } from "./lifecycle/claim.ts";
 import { checkCluster } from "./lifecycle/cluster.ts";
 import { makeParts, type NodeSettings, type Parts } from "./lifecycle/parts.ts";
 import { reconcile } from "./lifecycle/reconcile.ts";
@@ -84,7 +84,11 @@ export class Agent {
   /** What crashed starts left behind is cleared: from then on there may be new ones. */
   #swept = false;
 
-  private constructor(options: AgentOptions, health: HealthServer, facts: NodeSettings["facts"]) {
+  private constructor(
+    options: AgentOptions,
+    health: HealthServer,
+    facts: NodeSettings["facts"] & { readonly claim: string },
+  ) {
     const { config, logger } = options;
     this.#options = options;
     this.#health = health;
@@ -99,13 +103,13 @@ export class Agent {
       logger,
     });
     this.#events = new EventRecorder({ api: this.#api, component: "berth.dev/agent", host: config.nodeName, logger });
-    const self = `${hostname()}:${config.dataDir}`;
+    const self = `${hostname()}:${facts.claim}`;
     this.#lease = new NodeLease({
       api: this.#api,
       nodeName: config.nodeName,
       namespace: this.#api.namespace,
       holder: `${self}_${randomUUID()}`,
-      // The data directory is one agent's alone: another process of the same one took its place.
+      // Claimed by this process: whoever had it before is gone.
       isPredecessor: (other) => other.startsWith(`${self}_`),
       onOther: (holder) => {
         this.#onOtherHolder(holder);
@@ -180,12 +184,13 @@ export class Agent {
       };
       if (await claimNode({ config, onHeld, signal, logger })) health.set("node", true);
       if (unserved !== undefined) await health.start();
-      const [node, cgroups, bootID] = await Promise.all([
+      const [node, cgroups, bootID, claim] = await Promise.all([
         nodeFacts(),
         detectCgroups(),
         readFile("/proc/sys/kernel/random/boot_id", "utf8"),
+        namespaceDirectory(config),
       ]);
-      agent = new Agent(options, health, { node, cgroups, bootID: bootID.trim() });
+      agent = new Agent(options, health, { node, cgroups, bootID: bootID.trim(), claim });
       await agent.#start();
       return agent;
     } catch (error) {
