@@ -24,6 +24,7 @@ export default {
   // One more than the cores: much of an integration test is waiting.
   maxWorkers: 3,
   reporters: ["default", "<rootDir>/test/support/summary-reporter.js"],
+  testSequencer: "<rootDir>/test/support/sequencer.js",
   testTimeout: 60_000,
   projects: [
     {

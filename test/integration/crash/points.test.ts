@@ -8,6 +8,7 @@ import { chosenBy, everyAwait, pointsOf, representatives } from "../../crash/poi
 import { ringOf, RINGS } from "../../crash/rings.ts";
 import type { Moment } from "../../crash/trace.ts";
 import { type Verdict, Walk } from "../../crash/walk.ts";
+import { seedOf } from "../../support/seed.ts";
 import { useNode } from "../../support/test-node.ts";
 
 /** Of each path's states. Another seed draws others. */
@@ -16,8 +17,8 @@ const SHARE = 0.08;
 const MAY_BE_MISSED = 0.1;
 const HOUR_MS = 3_600_000;
 
-const { BERTH_CRASH: mode = "share", BERTH_CRASH_SEED: givenSeed, BERTH_CRASH_PATHS: paths } = process.env;
-const seed = Number(givenSeed ?? Math.floor(Math.random() * 2 ** 31));
+const { BERTH_CRASH: mode = "share", BERTH_CRASH_PATHS: paths } = process.env;
+let seed = 0;
 
 const test = useNode({ startAgent: false });
 let walk: Walk;
@@ -25,6 +26,7 @@ let awaitsInSource = 0;
 const awaitsCome = new Set<string>();
 
 beforeAll(async () => {
+  seed = await seedOf("BERTH_CRASH_SEED");
   const source = join(test().node.dir, "instrumented");
   mkdirSync(source);
   awaitsInSource = instrument(resolve(import.meta.dirname, "../../../src"), source);
