@@ -12,7 +12,7 @@ import { seedOf } from "../../support/seed.ts";
 import { useNode } from "../../support/test-node.ts";
 
 /** Of each path's states. Another seed draws others. */
-const SHARE = 0.08;
+const SHARE = 0.05;
 /** Of the points, how many may not come again. */
 const MAY_BE_MISSED = 0.1;
 const HOUR_MS = 3_600_000;
