@@ -32,5 +32,5 @@ done
 section 'processes'
 # Not what has ended already; numbers differ from run to run.
 ps -eo stat=,args= | awk '$1 !~ /^Z/ { $1 = ""; print }' |
-  grep -E '(^ |/)(containerd|containerd-shim[^ ]*|runc|dockerd|etcd|kube-apiserver|docker-registry)( |$)|main\.[jt]s agent' |
+  grep -E '(^ |/)(containerd|containerd-shim[^ ]*|runc|dockerd|etcd|kube-apiserver|docker-registry|bridge|host-local|portmap)( |$)|main\.[jt]s agent' |
   sed -E 's/[0-9a-f]{12,}/ID/g; s/[0-9]+/N/g' | sort || true

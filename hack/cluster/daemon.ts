@@ -132,6 +132,13 @@ export function markedProcesses(path: string): number[] {
   return processIds().filter((pid) => pid !== process.pid && environment(pid).some(isOurs));
 }
 
+/** Processes that were started as, or with, something whose path begins so: also those that have lost their mark. */
+export function processesNaming(prefix: string): number[] {
+  const names = (pid: number): boolean =>
+    (readText(`/proc/${pid}/cmdline`) ?? "").split("\0").some((word) => word.startsWith(prefix));
+  return processIds().filter((pid) => pid !== process.pid && names(pid));
+}
+
 /** Ends these processes with SIGKILL. */
 export function killAll(pids: readonly number[]): void {
   for (const pid of pids) kill(pid, "SIGKILL");

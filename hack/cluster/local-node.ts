@@ -7,7 +7,7 @@ import { join, resolve } from "node:path";
 import { run } from "../../src/node/index.ts";
 import { boot, sinceBoot } from "./boot.ts";
 import { containerdConfig } from "./containerd-config.ts";
-import { Daemon, DaemonError, killAll } from "./daemon.ts";
+import { Daemon, DaemonError, killAll, processesNaming } from "./daemon.ts";
 import { joinMachine, leaveMachine } from "./machine.ts";
 import { removeTraces } from "./traces.ts";
 import { findTools } from "./tools.ts";
@@ -187,7 +187,7 @@ export class LocalNode {
    */
   async reboot(): Promise<void> {
     await this.#agent.kill();
-    killAll(this.#agent.family());
+    killAll([...this.#agent.family(), ...this.#plugins()]);
     await this.#containerd.kill();
     await removeTraces(this);
     await boot(this);
@@ -234,11 +234,16 @@ export class LocalNode {
     return stdout;
   }
 
+  /** CNI plugins of a test that still run (pluginsWith): a plugin is given an environment without the mark. */
+  #plugins(): number[] {
+    return processesNaming(join(this.dir, "plugins-"));
+  }
+
   /** Ends everything of this node and removes every trace of it. Also after a crash at any point; safe to repeat. */
   async stop(): Promise<void> {
     await this.#agent.stop(AGENT_STOP_TIMEOUT_MS);
     // What it had under way: plugins, helpers.
-    killAll(this.#agent.family());
+    killAll([...this.#agent.family(), ...this.#plugins()]);
     // Before the shims, so that it does not clean up beside us.
     await this.#containerd.kill();
     await removeTraces(this);

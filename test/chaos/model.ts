@@ -129,8 +129,9 @@ function counts(wished: Wished, status: ContainerStatus, runs: readonly Run[]): 
   const own = runs.filter(({ incarnation }) => incarnation === runs.at(-1)?.incarnation).length;
   const { restartCount, containerID } = status;
   if (restartCount === undefined || containerID === undefined || own === 0) return [];
-  const least = 1 + restartCount;
-  const most = least + wished.starts;
+  // A restart counts from when it is begun, also if what it needs has gone since, and it waits for that.
+  const least = restartCount + (isWaiting(status) ? 0 : 1);
+  const most = 1 + restartCount + wished.starts;
   if (own < least) return [`it was started ${own} times, and says that it was restarted ${restartCount} times`];
   if (own > most && kindOf(wished.kind).needs !== "network") {
     return [`it was started ${own} times; ${restartCount} restarts and ${wished.starts} wishes account for ${most}`];
@@ -149,10 +150,14 @@ function lastEnd(status: ContainerStatus, runs: readonly Run[], alive: number): 
   const found: string[] = [];
   if (exitCode !== codeOf(last)) found.push(`its exit code is ${String(exitCode)}, and must be ${codeOf(last)}`);
   if (oomKilled !== oom) found.push(`oomKilled is ${oomKilled}, and must be ${oom}`);
-  if (alive > 0 || exitCode === undefined) return found;
+  if (alive > 0 || exitCode === undefined || isWaiting(status)) return found;
   const reasons = oom ? ["OOMKilled"] : ["Unhealthy", exitCode === 0 ? "Completed" : "Error"];
   if (!reasons.includes(reason)) found.push(`its reason is ${reason}, and must be ${reasons.join(" or ")}`);
   return found;
+}
+
+function isWaiting({ state, reason }: ContainerStatus): boolean {
+  return state === "Pending" && reason === "WaitingForContainer";
 }
 
 function codeOf({ exitCode }: Run): number {

@@ -10,6 +10,8 @@ export interface LoggedRequest {
   readonly method: string;
   /** With its query. */
   readonly path: string;
+  /** It never came to the server, or its answer not back. */
+  failed?: true;
 }
 
 type Cluster = { server: string; "certificate-authority-data"?: string; "insecure-skip-tls-verify"?: boolean };
@@ -29,7 +31,8 @@ export class RequestLog {
     const agent = new https.Agent({ ca, keepAlive: true });
     this.#server = http.createServer((request, response) => {
       const { method = "", url = "", headers } = request;
-      this.requests.push({ method, path: url });
+      const logged: LoggedRequest = { method, path: url };
+      this.requests.push(logged);
       if (method !== "GET") this.peakWrites = Math.max(this.peakWrites, this.#writes.add(request).size);
       const onwards = https.request(new URL(url, upstream), { method, headers, agent }, (answer) => {
         response.writeHead(answer.statusCode ?? 502, answer.headers);
@@ -38,7 +41,10 @@ export class RequestLog {
         // An answer that is cut off on the other side is cut off on this one.
         pipeline(answer, response, () => undefined);
       });
-      onwards.on("error", () => response.destroy());
+      onwards.on("error", () => {
+        logged.failed = true;
+        response.destroy();
+      });
       response.on("close", () => {
         onwards.destroy();
         this.#writes.delete(request);

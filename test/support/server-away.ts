@@ -11,7 +11,7 @@ export class ServerAway {
   readonly kubeconfig: string;
   readonly #proxy: Proxy;
   readonly #log: RequestLog;
-  #returned = 0;
+  #gone = 0;
 
   private constructor(kubeconfig: string, proxy: Proxy, log: RequestLog) {
     this.kubeconfig = kubeconfig;
@@ -28,20 +28,21 @@ export class ServerAway {
 
   /** The server is gone, until {@link comeBack}. */
   goAway(): void {
+    this.#gone = this.#log.requests.length;
     this.#proxy.cut();
   }
 
-  /** The server is there again, and what it is asked for is counted from now on. */
+  /** The server is there again. */
   comeBack(): void {
-    this.#returned = this.#log.requests.length;
     this.#log.peakWrites = 0;
     this.#proxy.resume();
   }
 
-  /** What the server was asked to write about a Container since it came back, as `METHOD path`. */
+  /** What the server was asked to write about a Container since it came back, or when it did, as `METHOD path`. */
   writes({ metadata }: Container): string[] {
     return this.#log.requests
-      .slice(this.#returned)
+      .slice(this.#gone)
+      .filter(({ failed }) => failed !== true)
       .filter(({ method, path }) => method !== "GET" && path.includes(`/containers/${metadata.name}`))
       .map(({ method, path }) => `${method} ${path}`);
   }

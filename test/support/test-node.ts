@@ -43,7 +43,7 @@ export class TestNode {
   readonly cluster: Cluster;
   readonly node: LocalNode;
   readonly api: KubeApi;
-  readonly #containers: ListWatch<Container>;
+  #containers: ListWatch<Container>;
   readonly #listeners = new Set<() => void>();
   #names = 0;
 
@@ -51,17 +51,28 @@ export class TestNode {
     this.cluster = cluster;
     this.node = node;
     this.api = api;
-    this.#containers = new ListWatch<Container>({
-      api,
+    this.#containers = this.#follow();
+  }
+
+  #follow(): ListWatch<Container> {
+    const containers = new ListWatch<Container>({
+      api: this.api,
       path: containerPath(),
       // As the agent looks at it: an old server lets spec.nodeName be changed.
-      include: ({ spec, status }) => (status?.nodeName ?? spec.nodeName) === node.name,
+      include: ({ spec, status }) => (status?.nodeName ?? spec.nodeName) === this.node.name,
       onChange: () => {
         for (const listener of this.#listeners) listener();
       },
       logger: pino({ level: "silent" }),
     });
-    this.#containers.start();
+    containers.start();
+    return containers;
+  }
+
+  /** Looks at the API server anew: after its storage was lost, versions are others. */
+  async lookAnew(): Promise<void> {
+    await this.#containers.stop();
+    this.#containers = this.#follow();
   }
 
   /** A busybox image that the node can pull; another test image by its tag (`files`, `config`, …). */

@@ -122,6 +122,7 @@ describe("an etcd that is lost", () => {
       await controlPlane.loseEtcd();
       await kubectl("apply", "-f", join(MANIFESTS, "rbac.yaml"));
       await applyCRDs();
+      await test().lookAnew();
       // With the new cluster's credentials, as an administrator would give it.
       await node.stopAgent();
       await controlPlane.serviceAccountKubeconfig(node.agentFlags()["kubeconfig"] ?? "");

@@ -2,11 +2,11 @@
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "@jest/globals";
-import type { ContainerSpec } from "../../src/api/index.ts";
-import { NamedVolumes } from "../../src/storage/index.ts";
-import { probe, valuesOf } from "../support/probe.ts";
-import { createObject } from "../support/pulling.ts";
-import { CONTAINERD, useNode } from "../support/test-node.ts";
+import type { ContainerSpec } from "../../../src/api/index.ts";
+import { NamedVolumes } from "../../../src/storage/index.ts";
+import { probe, valuesOf } from "../../support/probe.ts";
+import { createObject } from "../../support/pulling.ts";
+import { CONTAINERD, useNode } from "../../support/test-node.ts";
 
 const node = useNode();
 let host = "";

@@ -3,12 +3,12 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { randomUUID } from "node:crypto";
 import { afterEach, describe, expect, it } from "@jest/globals";
-import { diff } from "../../hack/cluster/audit.ts";
-import { type Container, FINALIZER } from "../../src/api/index.ts";
-import { containerPath } from "../../src/kube/index.ts";
-import { run } from "../../src/node/index.ts";
-import { endBy, pidOf, readiness } from "../support/away.ts";
-import { useNode } from "../support/test-node.ts";
+import { diff } from "../../../hack/cluster/audit.ts";
+import { type Container, FINALIZER } from "../../../src/api/index.ts";
+import { containerPath } from "../../../src/kube/index.ts";
+import { run } from "../../../src/node/index.ts";
+import { endBy, pidOf, readiness } from "../../support/away.ts";
+import { useNode } from "../../support/test-node.ts";
 
 const test = useNode();
 

@@ -1,10 +1,10 @@
 // Changes of the spec: those that a running container takes, and those for which it is made anew.
 import { describe, expect, it } from "@jest/globals";
-import type { Container, ContainerSpec } from "../../src/api/index.ts";
-import { endBy, pidOf } from "../support/away.ts";
-import { untilOutput } from "../support/probe.ts";
-import { conditionsOf, untilRestarted } from "../support/restart.ts";
-import { useNode } from "../support/test-node.ts";
+import type { Container, ContainerSpec } from "../../../src/api/index.ts";
+import { endBy, pidOf } from "../../support/away.ts";
+import { untilOutput } from "../../support/probe.ts";
+import { conditionsOf, untilRestarted } from "../../support/restart.ts";
+import { useNode } from "../../support/test-node.ts";
 
 const test = useNode();
 
