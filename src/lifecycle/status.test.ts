@@ -165,6 +165,13 @@ describe("a container without a task or an end", () => {
       ["Ready"],
     ],
     [
+      "is not to start any more, after a first start that failed",
+      instance({ starting: true, stopped: true }),
+      { desired: wish({ desiredState: "Stopped" }) },
+      { state: "Pending", reason: "Stopped" },
+      ["Ready"],
+    ],
+    [
       "is made anew",
       undefined,
       { observed: { leftovers: [instance({ run: RUN }, "running")] } },

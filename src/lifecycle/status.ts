@@ -146,7 +146,12 @@ function summaryOf(input: StatusInput): Summary {
     return { state: "Pending", ...waiting, ...(failure === undefined ? {} : attemptsOf(failure)) };
   if (failure !== undefined) return { ...failed(failure.failure), ...attemptsOf(failure) };
   if (instance !== undefined) return { ...ended(instance, desired), ...unrested(input) };
-  if (desired.spec.desiredState === "Stopped")
+  return neverRun(desired);
+}
+
+/** Also with a record: its first start was given up. */
+function neverRun({ spec }: Desired & { kind: "present" }): Summary {
+  if (spec.desiredState === "Stopped")
     return { state: "Pending", reason: "Stopped", message: "Not started: spec.desiredState is Stopped." };
   return { state: "Pending", reason: "Starting" };
 }
@@ -220,7 +225,7 @@ function attemptsOf(verdict: Verdict): Partial<Summary> {
 function ended(instance: Instance, desired: Desired & { kind: "present" }): Summary {
   const { state } = instance.record;
   const end = state.lastEnd;
-  if (end === undefined) return { state: "Pending", reason: "Starting" };
+  if (end === undefined) return neverRun(desired);
   if (desired.spec.desiredState === "Stopped" || state.stopped === true) return { state: "Exited", reason: end.reason };
   if (end.requested || restarts(desired.spec, state)) {
     return {
