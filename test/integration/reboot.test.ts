@@ -15,7 +15,7 @@ import { addressOf, fileIn, inside, netnsOf } from "../support/look.ts";
 import { conditionsOf, untilRestarted, waitOf } from "../support/restart.ts";
 import { createObject } from "../support/pulling.ts";
 import { ServerAway } from "../support/server-away.ts";
-import { useNode } from "../support/test-node.ts";
+import { CONTAINERD, useNode } from "../support/test-node.ts";
 
 const test = useNode();
 
@@ -172,7 +172,8 @@ describe("a reboot in the midst", () => {
 describe("a reboot without an API server", () => {
   it("goes by the records; what needs the server's files waits and says so; statuses are caught up with, each once", async () => {
     const { node } = test();
-    const secret = `reboot-${node.index}`;
+    // The other containerd may have its turn on the same index.
+    const secret = `reboot-${node.index}-${CONTAINERD.replace(".", "-")}`;
     await createObject(test(), "Secret", secret, { stringData: { k: "v" } });
     const files = {
       volumes: [{ name: "v", secret: { secretName: secret } }],
