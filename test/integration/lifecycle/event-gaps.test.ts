@@ -120,6 +120,8 @@ it("the stream counts as followed only when an event of the agent's own has come
   });
   proxy.cutEvents();
   await untilMissed(test().node, "containerd");
+  // That it is missed has each Container looked at; these looks are over when one that came later has been started.
+  const later = await test().untilCondition(await test().create(), "Ready");
   await endBy("SIGUSR1", pidOf(running));
   // It has subscribed again by now, and its markers get lost on their way back.
   await marked.promise;
@@ -128,6 +130,7 @@ it("the stream counts as followed only when an event of the agent's own has come
   proxy.divert();
   expect((await untilRestarted(test(), created, 1)).status).toMatchObject({ exitCode: 7 });
   await test().node.agentReady();
+  await test().delete(later);
 });
 
 it("a containerd that hangs is as one that is away, and ends meanwhile are found when it goes on", async () => {
