@@ -5,7 +5,8 @@ import type { Container } from "../../../src/api/index.ts";
 import { RequestLog } from "../../support/request-log.ts";
 import { useNode } from "../../support/test-node.ts";
 
-const test = useNode({ startAgent: false });
+// Other files' objects may be any agent's concern: a checkpoint of a Container that is nowhere.
+const test = useNode({ startAgent: false, ownControlPlane: true });
 
 /** That nothing was asked can be seen only by looking for a while. */
 const QUIET_MS = 10_000;

@@ -52,8 +52,14 @@ describe("a finalizer that is torn off", () => {
   it("is put back as long as the object is there", async () => {
     const created = await test().create();
     const running = await test().untilCondition(created, "Ready");
-    await test().patch(created, { metadata: { finalizers: null } });
-    await test().until(created, "kept again", ({ metadata }) => metadata.finalizers?.includes(FINALIZER) === true);
+    const torn = await test().patch(created, { metadata: { finalizers: null } });
+    const isLater = ({ metadata }: Container): boolean =>
+      Number(metadata.resourceVersion) > Number(torn.metadata.resourceVersion);
+    await test().until(
+      created,
+      "kept again",
+      (now) => isLater(now) && now.metadata.finalizers?.includes(FINALIZER) === true,
+    );
     expect(test().get(created)?.status).toEqual(running.status);
     await test().delete(created);
   });
