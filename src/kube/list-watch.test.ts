@@ -148,6 +148,7 @@ describe("ListWatch", () => {
     follow({ timers: { ...TIMERS, minSeconds: 1, maxSeconds: 1 } });
     await watchNumber(1);
     await watchNumber(2);
+    await until(() => connections.length > 2);
     expect(connections).toEqual([true, false, true]);
   });
 

@@ -212,7 +212,7 @@ describe("another tool in Berth's namespace at containerd", () => {
       snapshotter: "overlayfs",
       logger: pino({ level: "silent" }),
     });
-    for (const id of containers) await node.ctr("run", "--detach", test().image(), id, "sleep", "3600");
+    for (const id of containers) await node.ctr("run", "--detach", "--null-io", test().image(), id, "sleep", "3600");
     // Its own without a container, and under a container's name.
     for (const id of [spare, ...containers]) {
       await node.ctr("leases", "create", "--id", id);
