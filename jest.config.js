@@ -21,8 +21,8 @@ const integration = (containerd, files) => ({
 });
 
 export default {
-  // One more than the cores: much of an integration test is waiting.
-  maxWorkers: 3,
+  // As many as the cores of a small machine: what a test waits for may take longer than it can wait when all wait for the CPU.
+  maxWorkers: 2,
   reporters: ["default", "<rootDir>/test/support/summary-reporter.js"],
   testSequencer: "<rootDir>/test/support/sequencer.js",
   testTimeout: 60_000,
