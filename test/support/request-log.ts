@@ -3,7 +3,9 @@ import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
+import { join } from "node:path";
 import { pipeline } from "node:stream";
+import type { LocalNode } from "../../hack/cluster/local-node.ts";
 
 /** A request as the API server gets it. */
 export interface LoggedRequest {
@@ -71,6 +73,15 @@ export class RequestLog {
     // client-node sends credentials over plain HTTP only then.
     cluster["insecure-skip-tls-verify"] = true;
     writeFileSync(options.to, JSON.stringify(kubeconfig), { mode: 0o600 });
+    return log;
+  }
+
+  /** Starts a node's agent behind a door of its own, and waits until it is ready. */
+  static async withAgent(node: LocalNode): Promise<RequestLog> {
+    const kubeconfig = join(node.dir, "logged.kubeconfig");
+    const log = await RequestLog.open({ from: node.agentFlags()["kubeconfig"] ?? "", to: kubeconfig });
+    node.startAgent({ kubeconfig });
+    await node.agentReady();
     return log;
   }
 

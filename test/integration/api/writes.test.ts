@@ -1,5 +1,4 @@
 // What the agent asks of the API server: each start tells its outcome once, and who has nothing to say is silent.
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import type { Container } from "../../../src/api/index.ts";
 import { RequestLog } from "../../support/request-log.ts";
@@ -14,11 +13,7 @@ const QUIET_MS = 10_000;
 let log: RequestLog;
 
 beforeAll(async () => {
-  const { node } = test();
-  const to = join(node.dir, "logged.kubeconfig");
-  log = await RequestLog.open({ from: node.agentFlags()["kubeconfig"] ?? "", to });
-  node.startAgent({ kubeconfig: to });
-  await node.agentReady();
+  log = await RequestLog.withAgent(test().node);
   // The image is on the node from here on.
   const first = await test().create();
   await test().untilState(first, "Running");

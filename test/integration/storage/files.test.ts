@@ -21,11 +21,7 @@ let log: RequestLog;
 let names = 0;
 
 beforeAll(async () => {
-  const { node } = test();
-  const to = join(node.dir, "logged.kubeconfig");
-  log = await RequestLog.open({ from: node.agentFlags()["kubeconfig"] ?? "", to });
-  node.startAgent({ kubeconfig: to });
-  await node.agentReady();
+  log = await RequestLog.withAgent(test().node);
 });
 afterAll(() => log.close());
 
