@@ -28,6 +28,9 @@ tools: ## Fetch or build what the cluster is made of (cached outside the checkou
 build: deps ## Compile to dist/
 	npm run build
 
+# What has just been compiled.
+demo up test-chaos test-load: export BERTH_PROGRAM := $(CURDIR)/dist/main.js
+
 .PHONY: demo
 demo: build tools ## Bring up a cluster, apply the examples, show what happens, take all down
 	node hack/cluster/main.ts demo

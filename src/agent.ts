@@ -1,7 +1,6 @@
 /** Puts an agent's parts together, connects their events to the queue, and takes them apart again. */
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
@@ -31,6 +30,7 @@ import { detectCgroups, nodeFacts } from "./node/index.ts";
 import { correlated, HealthServer } from "./telemetry/index.ts";
 // Not by the index: the commands on the node do without.
 import { Metrics } from "./telemetry/metrics.ts";
+import { VERSION } from "./version.ts";
 
 /** Milliseconds between attempts of a key that fails for another reason than its own start. */
 const RECONCILE_BACKOFF = { baseMs: 200, maxMs: 30_000 };
@@ -251,10 +251,9 @@ export class Agent {
   }
 
   #makeMetrics(): Metrics {
-    const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
     return new Metrics({
       node: this.#options.config.nodeName,
-      version,
+      version: VERSION,
       states: () => this.#containers.list().map((container) => this.#statuses.state(container)),
       depths: () => ({ containers: this.#queue.depth, checkpoints: this.#checkpoints.depth }),
       ready: () => this.#health.states(),

@@ -9,9 +9,11 @@ import { addPs } from "./cli/ps.ts";
 import { addVolume } from "./cli/volume.ts";
 import { addFlags, type Config } from "./config.ts";
 import { createLogger } from "./telemetry/index.ts";
+import { VERSION } from "./version.ts";
 
 const program = new Command("berth")
   .description("Docker's start, as a Kubernetes API: containers on this node's containerd, declared with kubectl.")
+  .version(VERSION)
   // An option after the command's own arguments is none of ours: `berth exec web -- ls -l`.
   .enablePositionalOptions();
 

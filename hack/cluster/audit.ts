@@ -1,9 +1,9 @@
 // What a node holds at one moment, asked of containerd's own ctr and of the machine, not of Berth: so that a test can say
 // that nothing was left behind.
-import { existsSync, readdirSync } from "node:fs";
+import { type Dirent, readdirSync } from "node:fs";
 import { isIPv4 } from "node:net";
 import { basename, join } from "node:path";
-import { mountsBelow } from "../../src/node/index.ts";
+import { errorCode, mountsBelow } from "../../src/node/index.ts";
 import { readText } from "./daemon.ts";
 import { readTables, rulesOf } from "./iptables.ts";
 import type { LocalNode } from "./local-node.ts";
@@ -122,9 +122,20 @@ function isBookkeeping(file: string): boolean {
 }
 
 function filesBelow(directory: string): string[] {
-  if (!existsSync(directory)) return [];
-  const entries = readdirSync(directory, { recursive: true, withFileTypes: true });
-  return entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
+  return entriesOf(directory).flatMap((entry) => {
+    const path = join(directory, entry.name);
+    return entry.isDirectory() ? filesBelow(path) : [path];
+  });
+}
+
+/** None of a directory that goes while it is looked at. */
+function entriesOf(directory: string): Dirent[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true });
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return [];
+    throw error;
+  }
 }
 
 // The first column of a table below its heading.

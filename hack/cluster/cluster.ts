@@ -20,7 +20,7 @@ export type ClusterOptions = {
   containerd?: ContainerdVersion;
   /** The index of `node-1`: clusters that run at the same time need ranges of their own. */
   firstIndex?: number;
-  /** The agent's program with its subcommand; the checkout's source if absent. */
+  /** The agent's program with its subcommand; as LocalNode has it if absent. */
   agent?: readonly [string, ...string[]];
   /** More flags for all agents. */
   flags?: Readonly<Record<string, string>>;

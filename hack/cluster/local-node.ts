@@ -20,9 +20,13 @@ const AGENT_STOP_TIMEOUT_MS = 7000;
 const METRICS_PORT = 19_000;
 const ROOT = resolve(import.meta.dirname, "../..");
 
-/** The checkout's agent as it is, and as it was compiled last. */
+/** The environment variable that names Berth's compiled program, which {@link AGENT} and the commands then are. */
+export const PROGRAM = "BERTH_PROGRAM";
+/** Berth's program: the compiled one where one is named, else the checkout's source, which takes three times the CPU to start. */
+export const MAIN = process.env[PROGRAM] ?? join(ROOT, "src/main.ts");
+/** The agent, as a command; and as its source. */
+export const AGENT = [process.execPath, MAIN, "agent"] as const;
 export const AGENT_SOURCE = [process.execPath, join(ROOT, "src/main.ts"), "agent"] as const;
-export const AGENT_BUILT = [process.execPath, join(ROOT, "dist/main.js"), "agent"] as const;
 
 export type LocalNodeOptions = {
   /** Its directory on disk, with everything a reboot would keep. Another process can open the node again by it. */
@@ -38,7 +42,7 @@ export type LocalNodeOptions = {
   kubeconfig?: string;
   /** Folder of hosts.toml files for pulls; leave it out for containerd 1.7. */
   registryHostsDir?: string;
-  /** The agent's program with its subcommand; {@link AGENT_SOURCE} if absent. */
+  /** The agent's program with its subcommand; {@link AGENT} if absent. */
   agent?: readonly [string, ...string[]] | undefined;
   /** More of the agent's flags, without the dashes. They win over those that follow from the options above. */
   flags?: Readonly<Record<string, string>>;
@@ -149,7 +153,7 @@ export class LocalNode {
 
   /** Starts the agent, unless it runs. It need not become ready: see {@link agentReady}. */
   startAgent(flags: Readonly<Record<string, string>> = {}): void {
-    const [program, ...args] = this.#options.agent ?? AGENT_SOURCE;
+    const [program, ...args] = this.#options.agent ?? AGENT;
     const command = [program, ...args, ...commandLine({ ...this.agentFlags(), ...flags })] as const;
     this.#agent.start(sinceBoot(this, this.#tools.busybox, command));
   }

@@ -1,10 +1,9 @@
 // The local cluster's command line: `up`, `down` and `demo`.
-import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Cluster } from "./cluster.ts";
 import { readText } from "./daemon.ts";
 import { demo } from "./demo.ts";
-import { AGENT_BUILT, AGENT_SOURCE } from "./local-node.ts";
 import { CONTAINERD_VERSIONS, findTools } from "./tools.ts";
 import type { ContainerdVersion } from "./tools.ts";
 
@@ -13,8 +12,6 @@ const CLUSTER = join(HOME, "cluster");
 const DEMO = join(HOME, "demo");
 /** The process id of the command that works on them. */
 const CLAIM = join(HOME, "command.pid");
-/** As `make` calls it, the agent has just been compiled. */
-const AGENT = existsSync(AGENT_BUILT[1]) ? AGENT_BUILT : AGENT_SOURCE;
 /** The demo's nodes, beside those of a cluster that is kept. */
 const DEMO_FIRST_INDEX = 101;
 const MAX_NODES = 50;
@@ -22,7 +19,7 @@ const USAGE = "usage: main.ts up|down|demo   (NODES=1 to 50, CONTAINERD=2.1 or 1
 
 async function up(): Promise<void> {
   const started = Date.now();
-  const options = { nodes: wantedNodes(), containerd: wantedContainerd(), agent: AGENT, progress: say };
+  const options = { nodes: wantedNodes(), containerd: wantedContainerd(), progress: say };
   const cluster = new Cluster({ dir: CLUSTER, ...options });
   await orDown(cluster, async () => {
     await cluster.up();
@@ -55,7 +52,6 @@ async function runDemo(): Promise<void> {
     dir: DEMO,
     firstIndex: DEMO_FIRST_INDEX,
     containerd: wantedContainerd(),
-    agent: AGENT,
     progress: say,
   });
   await cluster.down();

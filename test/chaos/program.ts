@@ -1,9 +1,9 @@
 /** What the programs of this folder have in common: a cluster of their own, which goes however they end, and the last words. */
-import { cpSync, existsSync, mkdtempSync } from "node:fs";
+import { cpSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Cluster } from "../../hack/cluster/cluster.ts";
-import { AGENT_BUILT, AGENT_SOURCE } from "../../hack/cluster/local-node.ts";
+import { AGENT } from "../../hack/cluster/local-node.ts";
 import { setGuardian } from "../support/guardian.ts";
 import type { Chaos, Outcome } from "./run.ts";
 
@@ -47,7 +47,7 @@ export async function withCluster(
   const dir = mkdtempSync(join(tmpdir(), "berth-chaos-"));
   // Whatever ends this process, interruptions included, what it has set up is taken down.
   setGuardian(dir);
-  const [node, ...agent] = existsSync(AGENT_BUILT[1]) ? AGENT_BUILT : AGENT_SOURCE;
+  const [node, ...agent] = AGENT;
   const cluster = new Cluster({
     dir,
     nodes: options.nodes,

@@ -1,9 +1,9 @@
 /** The commands on the node, run as a person would: as processes of their own, told where the node is by the environment. */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
+import { MAIN } from "../../hack/cluster/local-node.ts";
 import { sharedDir, type TestNode } from "./test-node.ts";
 
-const MAIN = resolve(import.meta.dirname, "../../src/main.ts");
 /** None of the API server's: the commands must do without. */
 const FLAGS = ["containerd-address", "containerd-namespace", "state-dir", "data-dir", "log-dir"];
 const TIMEOUT_MS = 30_000;

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { expect, it } from "@jest/globals";
 import { Cluster } from "../../../hack/cluster/cluster.ts";
-import { AGENT_SOURCE, LocalNode } from "../../../hack/cluster/local-node.ts";
+import { AGENT, LocalNode } from "../../../hack/cluster/local-node.ts";
 import { CommandError, run } from "../../../src/node/index.ts";
 import { nodeIndex, sharedDir } from "../../support/test-node.ts";
 
@@ -17,7 +17,7 @@ it("containerd 1.6 is refused, with the version found and the one needed", async
   });
   try {
     await node.startContainerd();
-    const [program, ...args] = AGENT_SOURCE;
+    const [program, ...args] = AGENT;
     const flags = Object.entries(node.agentFlags()).map(([name, value]) => `--${name}=${value}`);
     const refused = run(program, [...args, ...flags], { timeoutMs: 30_000 });
     await expect(refused).rejects.toBeInstanceOf(CommandError);

@@ -83,7 +83,7 @@ describe("namespaces of the node", () => {
 
   it("hostPID: the container sees the node's processes, and all of its own end with it", async () => {
     const { agentPid = 0 } = test().node;
-    const script = `${NAMESPACES}; grep -c main.ts /proc/${agentPid}/cmdline; sleep 3600 & echo "left=$!"`;
+    const script = `${NAMESPACES}; grep -c agent /proc/${agentPid}/cmdline; sleep 3600 & echo "left=$!"`;
     const { container, output } = await probe(test(), script, { hostPID: true });
     const values = valuesOf(output);
     expect(values["pid"]).toBe(own("pid"));

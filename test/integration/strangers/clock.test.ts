@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "@jest/globals";
 import { Daemon } from "../../../hack/cluster/daemon.ts";
-import { AGENT_SOURCE } from "../../../hack/cluster/local-node.ts";
+import { AGENT } from "../../../hack/cluster/local-node.ts";
 import { containerPath } from "../../../src/kube/index.ts";
 import { sh, Switch } from "../../support/health.ts";
 import { untilOutput } from "../../support/probe.ts";
@@ -20,7 +20,7 @@ beforeAll(async () => {
   const { node } = test();
   // The node's own, but for its clock.
   agent = new Daemon(node.dir, "agent");
-  const [program, ...source] = AGENT_SOURCE;
+  const [program, ...source] = AGENT;
   const flags = Object.entries(node.agentFlags()).map(([name, value]) => `--${name}=${value}`);
   const preload = ["--import", join(import.meta.dirname, "../../support/set-clock.ts")];
   agent.start([program, ...preload, ...source, ...flags], { env: { BERTH_TEST_CLOCK: clockFile() } });

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "@jest/globals";
 import { Daemon, processIds, readText } from "../../../hack/cluster/daemon.ts";
-import { AGENT_SOURCE } from "../../../hack/cluster/local-node.ts";
+import { AGENT } from "../../../hack/cluster/local-node.ts";
 import type { Container } from "../../../src/api/index.ts";
 import { pidOf, untilSaid, untilMissed } from "../../support/away.ts";
 import { useNode } from "../../support/test-node.ts";
@@ -16,7 +16,7 @@ function startSecond(flags: Record<string, string> = {}): void {
   const { node } = test();
   second = new Daemon(node.dir, "second-agent");
   const all = Object.entries({ ...node.agentFlags(), ...flags });
-  second.start([...AGENT_SOURCE, ...all.map(([name, value]) => `--${name}=${value}`)]);
+  second.start([...AGENT, ...all.map(([name, value]) => `--${name}=${value}`)]);
 }
 
 /** What the second agent says of itself under an address of its own. */
