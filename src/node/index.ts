@@ -3,6 +3,8 @@ export { loadAppArmorProfile } from "./apparmor.ts";
 export { BeneathError, openBeneath, pathOf } from "./beneath.ts";
 export { claimDirectories } from "./claim.ts";
 export type { ClaimOptions } from "./claim.ts";
+export { limitCgroup } from "./cgroup-limits.ts";
+export type { CgroupLimits, WrittenLimits } from "./cgroup-limits.ts";
 export {
   cgroupDirectories,
   detectCgroups,

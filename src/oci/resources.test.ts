@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { linuxResources, updatedResources } from "./resources.ts";
+import { linuxResources, requestsOf, updatedResources } from "./resources.ts";
 
 const V1 = { cgroupVersion: 1, swapLimit: true } as const;
 const V2 = { cgroupVersion: 2, swapLimit: true } as const;
@@ -95,5 +95,19 @@ describe("updatedResources", () => {
   it("leaves swap alone where the kernel does not account for it", () => {
     const spec = { resources: { limits: { memory: "128Mi" } } };
     expect(updatedResources(spec, { cgroupVersion: 1 }).memory).toEqual({ limit: 128 * MI, reservation: -1 });
+  });
+});
+
+describe("requestsOf", () => {
+  it("is the request, else the limit, else nothing", () => {
+    const both = { limits: { cpu: 2, memory: "1Gi" }, requests: { cpu: "500m", memory: "64Mi" } };
+    expect(requestsOf({ resources: both })).toEqual({ milliCPU: 500, memoryBytes: 64 * MI });
+    expect(requestsOf({ resources: { limits: both.limits } })).toEqual({ milliCPU: 2000, memoryBytes: 1024 * MI });
+    expect(requestsOf({ pidsLimit: 3 })).toEqual({ milliCPU: 0, memoryBytes: 0 });
+  });
+
+  it("counts whole thousandths of a CPU, rounded up: sums are exact", () => {
+    const asked = ["0.1", "0.29", "100u"].map((cpu) => requestsOf({ resources: { requests: { cpu } } }).milliCPU);
+    expect(asked).toEqual([100, 290, 1]);
   });
 });

@@ -98,6 +98,24 @@ function unifiedDefaults(
   };
 }
 
+/** What a container asks for, in whole units. */
+export interface Requests {
+  /** Thousandths of a CPU. */
+  readonly milliCPU: number;
+  readonly memoryBytes: number;
+}
+
+/**
+ * What a container asks for of its node's room. A limit alone is the request, too (core/v1's rule, for memory also); what is
+ * not wished counts 0. CPUs are counted in thousandths, rounded up, as the scheduler does.
+ *
+ * @throws SpecError as {@link linuxResources}
+ */
+export function requestsOf(spec: ResourceSpec): Requests {
+  const { cpuLimit, cpuRequest = cpuLimit ?? 0, memoryLimit, memoryRequest = memoryLimit ?? 0 } = amounts(spec);
+  return { milliCPU: Math.ceil(nanoCPUs(cpuRequest) / 1e6), memoryBytes: memoryRequest };
+}
+
 function amounts({ resources }: ResourceSpec): Amounts {
   const found: Amounts = {
     cpuLimit: quantity(resources?.limits?.cpu, "spec.resources.limits.cpu"),
