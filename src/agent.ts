@@ -24,7 +24,7 @@ import { makeParts, type NodeSettings, type Parts } from "./lifecycle/parts.ts";
 import { reconcile } from "./lifecycle/reconcile.ts";
 import { generationOf, keyOf as recordKey } from "./lifecycle/record.ts";
 import { releaseLeases, removeOrphan, sweep } from "./lifecycle/remove.ts";
-import { meetNeighbours } from "./lifecycle/observe.ts";
+import { takeStock } from "./lifecycle/observe.ts";
 import { StatusWriter } from "./lifecycle/status-writer.ts";
 import { detectCgroups, nodeFacts } from "./node/index.ts";
 import { correlated, HealthServer } from "./telemetry/index.ts";
@@ -203,6 +203,7 @@ export class Agent {
     await this.#parts.network.prepare().catch((error: unknown) => {
       this.#options.logger.warn({ err: error }, "the default network can't work yet");
     });
+    await this.#parts.limits.keep();
     this.#subscription = this.#containerd.subscribe({
       filters: [`topic~="^/tasks/",namespace==${JSON.stringify(this.#options.config.containerdNamespace)}`],
       onEvent: (event) => {
@@ -255,6 +256,8 @@ export class Agent {
       node: this.#options.config.nodeName,
       version: VERSION,
       states: () => this.#containers.list().map((container) => this.#statuses.state(container)),
+      budget: () => this.#options.config.budget,
+      requested: () => this.#parts.room.requested,
       depths: () => ({ containers: this.#queue.depth, checkpoints: this.#checkpoints.depth }),
       ready: () => this.#health.states(),
     });
@@ -360,7 +363,7 @@ export class Agent {
       if (this.#away !== undefined) logger.info({ version }, "connected to containerd");
       if (!this.#swept) await this.#parts.rootfs.clear();
       await this.#sweep();
-      if (!this.#swept) await meetNeighbours(this.#parts);
+      if (!this.#swept) await takeStock(this.#parts);
       this.#swept = true;
       await releaseLeases(this.#parts);
       // It may be gone again: the next connection says so.

@@ -69,6 +69,14 @@ describe("readConfig", () => {
     expect(() => read(["--config", file("image-gc-low: 8.5\n")])).toThrow("0 to 100");
   });
 
+  it("takes a budget for all Containers in quantities, each resource for itself", () => {
+    expect(read([]).budget).toEqual({});
+    expect(read(["--cgroup-cpu=", "--cgroup-memory=4Gi"]).budget).toEqual({ memoryBytes: 4 * 2 ** 30 });
+    const config = file("cgroup-cpu: 1.5\ncgroup-pids: 100\n");
+    expect(read(["--config", config], { BERTH_CGROUP_PIDS: "200" }).budget).toEqual({ milliCPU: 1500, pids: 100 });
+    expect(() => read(["--cgroup-root=/", "--cgroup-pids=9"])).toThrow("cgroup-root: /: can't have a budget");
+  });
+
   it("adds the file's runtimes to runc", () => {
     const config = file(
       "runtimes:\n  other:\n    type: io.containerd.runc.v2\n    options: {BinaryName: /usr/bin/crun}\n",
@@ -94,6 +102,9 @@ describe("readConfig", () => {
     [["--cni-bin-dir", "/a:b"], "must be an absolute path"],
     [["--bridge-name", "longer-than-15-chars"], "at most 15 characters"],
     [["--concurrency", "0"], "whole number from 1"],
+    [["--cgroup-cpu", "0"], "must be a quantity of at least 1m, or empty for no budget"],
+    [["--cgroup-memory", "2GB"], "must be a quantity of at least 6Mi, or empty for no budget"],
+    [["--cgroup-pids", "1.5"], "must be a whole number from 1 to 9999999, or empty for no budget"],
     [["--log-level", "loud"], "must be one of trace"],
   ])("refuses %j", (args, message) => {
     expect(() => read(args)).toThrow(message);

@@ -8,7 +8,8 @@ import { isAbsolute } from "node:path";
 import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
 import { parse } from "yaml";
-import { LEVELS, type Level } from "./api/index.ts";
+import { LEVELS, type Level, parseQuantity } from "./api/index.ts";
+import type { CgroupLimits } from "./node/index.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "./telemetry/index.ts";
 
 /** A runtime handler: containerd's name of the runtime, and the options it is given. */
@@ -35,6 +36,8 @@ export interface Config {
   readonly bridgeName: string;
   readonly bridgeSubnet: string;
   readonly cgroupRoot: string;
+  /** What all Containers of the node may have together; what is left out is not bounded. */
+  readonly budget: CgroupLimits;
   readonly podSecurityDefault: Level;
   /** Percent of the disk's use: above the first, unused images are deleted until the second is reached. */
   readonly imageGcHigh: number;
@@ -108,6 +111,24 @@ const FLAGS: readonly Flag[] = [
     description: "the cgroup under which all Containers live",
     fallback: "/berth",
     parse: absolute,
+  },
+  {
+    name: "cgroup-cpu",
+    description: "CPUs that all Containers may ask for together; empty: as many as they like",
+    fallback: "",
+    parse: budget(0.001, "1m"),
+  },
+  {
+    name: "cgroup-memory",
+    description: "memory that all Containers may have together; empty: no limit",
+    fallback: "",
+    parse: budget(6 * 1024 * 1024, "6Mi"),
+  },
+  {
+    name: "cgroup-pids",
+    description: "processes and threads that all Containers may have together; empty: no limit",
+    fallback: "",
+    parse: pids,
   },
   {
     name: "pod-security-default",
@@ -191,7 +212,9 @@ function parsed(flag: Flag, value: string): string {
 }
 
 function toConfig(values: Values, runtimes: Record<string, RuntimeHandler>): Config {
-  const { kubeconfig, registryHostsDir, logFormat, cniBinDir, concurrency, imageGcHigh, imageGcLow, ...rest } = values;
+  const { kubeconfig, registryHostsDir, logFormat, cniBinDir, concurrency, imageGcHigh, imageGcLow, ...others } =
+    values;
+  const { cgroupCpu, cgroupMemory, cgroupPids, ...rest } = others;
   const gc = { imageGcHigh: Number(imageGcHigh), imageGcLow: Number(imageGcLow) };
   if (gc.imageGcLow >= gc.imageGcHigh)
     throw new InvalidArgumentError(
@@ -204,10 +227,24 @@ function toConfig(values: Values, runtimes: Record<string, RuntimeHandler>): Con
     ...(logFormat === undefined ? {} : { logFormat: logFormat as LogFormat }),
     cniBinDirs: (cniBinDir ?? "").split(":").filter((dir) => dir !== ""),
     ...gc,
+    budget: budgetOf({ cgroupCpu, cgroupMemory, cgroupPids, cgroupRoot: rest["cgroupRoot"] }),
     concurrency: Number(concurrency),
     runtimes: { runc: { type: "io.containerd.runc.v2", options: {} }, ...runtimes },
   };
 }
+
+function budgetOf({ cgroupCpu, cgroupMemory, cgroupPids, cgroupRoot }: Values): CgroupLimits {
+  const limits = {
+    ...(isEmpty(cgroupCpu) ? {} : { milliCPU: Math.floor(Math.round(parseQuantity(cgroupCpu) * 1e6) / 1e3) }),
+    ...(isEmpty(cgroupMemory) ? {} : { memoryBytes: Math.floor(parseQuantity(cgroupMemory)) }),
+    ...(isEmpty(cgroupPids) ? {} : { pids: Number(cgroupPids) }),
+  };
+  if (cgroupRoot === "/" && Object.keys(limits).length > 0)
+    throw new InvalidArgumentError(`cgroup-root: /: can't have a budget, for all processes of the node are in it`);
+  return limits;
+}
+
+const isEmpty = (value: string | undefined): value is undefined | "" => value === undefined || value === "";
 
 function fileValues(path: string | undefined): { values: Values; runtimes: Record<string, RuntimeHandler> } {
   if (path === undefined) return { values: {}, runtimes: {} };
@@ -283,6 +320,29 @@ function positive(value: string): string {
 
 function percent(value: string): string {
   if (!/^(100|[1-9]?[0-9])$/.test(value)) throw new InvalidArgumentError("must be a whole number from 0 to 100");
+  return value;
+}
+
+/** A quantity of at least `least`, which `words` names; or nothing, for no budget. */
+function budget(least: number, words: string): (value: string) => string {
+  return (value) => {
+    if (value !== "" && quantityOr(value, 0) < least)
+      throw new InvalidArgumentError(`must be a quantity of at least ${words}, or empty for no budget`);
+    return value;
+  };
+}
+
+function quantityOr(value: string, otherwise: number): number {
+  try {
+    return parseQuantity(value);
+  } catch {
+    return otherwise;
+  }
+}
+
+function pids(value: string): string {
+  if (!/^([1-9][0-9]{0,6})?$/.test(value))
+    throw new InvalidArgumentError("must be a whole number from 1 to 9999999, or empty for no budget");
   return value;
 }
 

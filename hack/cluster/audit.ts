@@ -118,7 +118,7 @@ async function mountsOf(node: LocalNode): Promise<string[]> {
 
 // host-local's lock and the last address it gave stay, and what the agent keeps of itself.
 function isBookkeeping(file: string): boolean {
-  return /^(lock|last_reserved_ip\.\d+|holder|cluster)$/.test(basename(file));
+  return /^(lock|last_reserved_ip\.\d+|holder|cluster|budget)$/.test(basename(file));
 }
 
 function filesBelow(directory: string): string[] {

@@ -1,11 +1,12 @@
 /** Carries out one step that `decide` named. */
-import { type Container, imagePullPolicy } from "../api/index.ts";
+import { type Container, type ContainerSpec, imagePullPolicy } from "../api/index.ts";
 import type { PulledImage } from "../containerd/index.ts";
-import { StartError } from "../oci/index.ts";
+import { requestsOf, StartError } from "../oci/index.ts";
 import { checkRestorable, findCheckpoint, restoringFrom, type Restore } from "./checkpoint/restore.ts";
-import type { Desired, Step } from "./decide.ts";
+import type { Desired, Instance, Step } from "./decide.ts";
 import { adopt, recordEnd, recordLoss } from "./end.ts";
 import { resolveEnvironment } from "./environment.ts";
+import { at } from "./failure.ts";
 import { ensureImage } from "./image.ts";
 import type { Parts } from "./parts.ts";
 import { peersOf } from "./peers.ts";
@@ -44,8 +45,8 @@ export async function act(parts: Parts, action: Action): Promise<Waiting | undef
     case "startAgain":
       return desired.kind === "present" ? startAgain(parts, action, step, desired) : undefined;
     case "update":
-      if (object !== undefined && desired.kind === "present") await update(parts, step.instance, object, desired.spec);
-      return undefined;
+      if (object === undefined || desired.kind !== "present") return undefined;
+      return updateInRoom(parts, action, step.instance, object, desired.spec);
     case "rest":
       await rest(parts, step.instance, desired.kind === "present" && desired.spec.desiredState === "Stopped");
       return undefined;
@@ -103,6 +104,8 @@ async function create(
   if ("reason" in image) return image;
   const applied: Applied = { namespace, name, uid, generation, spec, image: appliedImage(image) };
   if (restore !== undefined) await checkRestorable(parts, restore, applied);
+  const lack = await takePlace(parts, key, spec, object);
+  if (lack !== undefined) return lack;
   parts.observer.phase("guards", (performance.now() - begun) / 1000);
   await startWanted(parts, {
     id,
@@ -123,7 +126,7 @@ async function create(
 
 async function startAgain(
   parts: Parts,
-  { key, wanted }: Action,
+  { key, object, wanted }: Action,
   step: Step & { verb: "startAgain" },
   desired: Present,
 ): Promise<Waiting | undefined> {
@@ -147,6 +150,8 @@ async function startAgain(
   if (restore !== undefined && "reason" in restore) return restore;
   const volumes = await refreshFiles(parts, key, record);
   if ("reason" in volumes) return volumes;
+  const lack = await takePlace(parts, key, applied.spec, object, record);
+  if (lack !== undefined) return lack;
   parts.observer.phase("guards", (performance.now() - begun) / 1000);
   await startWanted(parts, {
     id: record.id,
@@ -164,6 +169,44 @@ async function startAgain(
   if (step.counts) parts.observer.restarted(step.asked ? "request" : "policy");
   announceStart(parts, applied, `Started container ${record.id} again`, restore);
   return undefined;
+}
+
+/**
+ * The last of a start's guards: who waits for something else holds no room. Answers what is lacking.
+ * @throws StartError when the spec asks for what can't be
+ */
+async function takePlace(
+  parts: Parts,
+  key: string,
+  spec: ContainerSpec,
+  object: Container | undefined,
+  record?: Record,
+): Promise<Waiting | undefined> {
+  const requests = await at("spec", () => requestsOf(spec));
+  const lack = parts.room.take({ key, requests, since: ageOf(object, record) });
+  // The cgroup root may have been removed meanwhile.
+  if (lack === undefined) await parts.limits.keep();
+  return lack;
+}
+
+/** Since when there is the Container, or as much of it as is known without the API server. */
+function ageOf(object: Container | undefined, record?: Record): Date {
+  const created = object?.metadata.creationTimestamp;
+  return created === undefined ? (record?.createdAt ?? new Date(0)) : new Date(created);
+}
+
+/** A container that holds a place must have room for what it asks for more. */
+async function updateInRoom(
+  parts: Parts,
+  { key }: Action,
+  instance: Instance,
+  object: Container,
+  spec: ContainerSpec,
+): Promise<Waiting | undefined> {
+  const holds = parts.room.has(key) && (instance.task !== undefined || spec.desiredState !== "Stopped");
+  const lack = holds ? await takePlace(parts, key, spec, object, instance.record) : undefined;
+  if (lack === undefined) await update(parts, instance, object, spec);
+  return lack;
 }
 
 function announceStart(parts: Parts, applied: Applied, message: string, restore: Restore | undefined): void {

@@ -178,6 +178,13 @@ describe("with a task", () => {
     expect(verb(wish({ image: "other" }, { generation: 2, refused: true }), seen(running()))).toBe("none");
   });
 
+  it("has a change deferred that waits for room, and obeys in everything else", () => {
+    const waits = { generation: 2, deferred: true } as const;
+    expect(verb(wish({}, waits), seen(running()))).toBe("none");
+    expect(verb(wish({ desiredState: "Stopped" }, waits), seen(running()))).toBe("stop");
+    expect(verb(wish({}, waits), seen({ record: record({ lastEnd: end() }) }))).toBe("startAgain");
+  });
+
   describe("that is unhealthy", () => {
     const unhealthy = (onUnhealthy: "None" | "Restart", status: TaskState["status"] = "running"): Observed => {
       const probe = { kind: "exec", args: ["true"] } as const;

@@ -45,6 +45,8 @@ export type Desired =
       readonly restoredFrom?: string;
       /** The verdict on a start that left no record. */
       readonly verdict?: Verdict;
+      /** The change of what runs waits for something: all else that is wished goes on. */
+      readonly deferred?: true;
     };
 
 /** The next step. */
@@ -111,11 +113,16 @@ export function decide(desired: Desired, observed: Observed, now: Now): Step {
   // A spec that can't be applied leaves what runs as it is; what was applied before goes on being kept.
   const spec = desired.refused ? instance.record.applied.spec : desired.spec;
   if (recreationNeeded(instance.record.applied.spec, spec)) return endAndRemove(instance, now);
-  const held = isOutdated(instance, desired) ? afterVerdict(instance.record.state.verdict, desired, now) : NONE;
+  const held = isOutdated(instance, desired) ? untilUpdate(instance, desired, now) : NONE;
   if (held === undefined) return { verb: "update", instance };
   if (instance.task === undefined) return withoutTask(instance, spec, desired, now);
   const step = withTask(instance, instance.task, spec, desired);
   return step === NONE ? held : step;
+}
+
+/** Why a change that a container takes in place is not made now; undefined when it can be. */
+function untilUpdate(instance: Instance, desired: Desired & { kind: "present" }, now: Now): Step | undefined {
+  return desired.deferred === true ? NONE : afterVerdict(instance.record.state.verdict, desired, now);
 }
 
 /** No record: a start, unless the last one's verdict says not yet, or not at all. */

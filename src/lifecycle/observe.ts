@@ -25,13 +25,16 @@ async function instanceOf(parts: Parts, record: Record): Promise<Instance> {
   return (await hasMoved(parts, record)) ? { record, task, moved: true } : { record, task };
 }
 
-/** Takes stock of all containers of the node for {@link Parts.neighbours}, before the first key is looked at. */
-export async function meetNeighbours(parts: Parts): Promise<void> {
+/** Takes stock of all containers of the node for {@link Parts.neighbours} and {@link Parts.room}, before the first key is looked at. */
+export async function takeStock(parts: Parts): Promise<void> {
   const records = await parts.records.list();
-  const neighbours = records.map(async (record) => {
+  const found = records.map(async (record) => {
     const task = await parts.containerd.task(record.id);
     const network = record.state.holdsNetwork === true ? await parts.network.status(record.id) : undefined;
-    return neighbourOf(task === undefined ? { record } : { record, task }, network);
+    const instance: Instance = task === undefined ? { record } : { record, task };
+    return { instance, neighbour: neighbourOf(instance, network) };
   });
-  parts.neighbours.load(await Promise.all(neighbours));
+  const all = await Promise.all(found);
+  parts.room.load(all.map(({ instance }) => instance));
+  parts.neighbours.load(all.map(({ neighbour }) => neighbour));
 }

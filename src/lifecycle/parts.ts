@@ -9,6 +9,7 @@ import { Network } from "../network/index.ts";
 import { type Cgroups, diskUse, type NodeFacts, orMissing } from "../node/index.ts";
 import { RootFilesystem, Volumes } from "../storage/index.ts";
 import { LogRotation } from "../telemetry/index.ts";
+import { BudgetLimits } from "./budget.ts";
 import { CheckpointData } from "./checkpoint/data.ts";
 import { type DiskRole, DiskWatch, type DiskWatchOptions } from "./disk-watch.ts";
 import { HealthMonitor } from "./health-monitor.ts";
@@ -24,6 +25,7 @@ import { PodSecurity } from "./pod-security.ts";
 import type { Applied } from "./record.ts";
 import { Records } from "./records.ts";
 import { Remains } from "./remains.ts";
+import { Room } from "./room.ts";
 import { FileUpdates } from "./volume-files.ts";
 
 /** Writes an Event; never fails, never waits. */
@@ -55,6 +57,8 @@ export interface Parts {
   readonly fileUpdates: FileUpdates;
   readonly neighbours: Neighbours;
   readonly podSecurity: PodSecurity;
+  readonly room: Room;
+  readonly limits: BudgetLimits;
   /** The ContainerCheckpoints of the cluster, by key, as the API server told of them last. */
   readonly checkpoints: {
     readonly synced: boolean;
@@ -150,6 +154,11 @@ function imageCollector(
   });
 }
 
+function budgetLimits({ config, facts, logger }: NodeSettings, announce: AnnounceNode): BudgetLimits {
+  const { budget, cgroupRoot, stateDir } = config;
+  return new BudgetLimits({ budget, cgroups: facts.cgroups, cgroupRoot, stateDir, announce, logger });
+}
+
 /** The disks that the agent needs; a directory that is not there yet is made with the first container. */
 async function measureDisks(config: Config, containerd: Containerd): ReturnType<DiskWatchOptions["measure"]> {
   const roots = await containerd.imageRoots().catch((): string[] => []);
@@ -188,6 +197,8 @@ export function makeParts(settings: NodeSettings): Parts {
   const { registryHostsDir: hostsDir } = config;
   const pulls = new Pulls({ source: containerd, hostsDir, onSettled, announce, observer, logger });
   const images = imageCollector(settings, announceNode, { records, checkpointData, pulls });
+  const limits = budgetLimits(settings, announceNode);
+  const onLeave = (): void => void limits.keep();
   const parts: Omit<Parts, "health"> = {
     nodeName: config.nodeName,
     api,
@@ -205,6 +216,8 @@ export function makeParts(settings: NodeSettings): Parts {
     fileUpdates: new FileUpdates({ api, volumes, onChange: requeue, logger }),
     neighbours: new Neighbours({ requeue, writeBlock: (id, block) => volumes.updateHosts(id, block), logger }),
     podSecurity: new PodSecurity({ api, fallback: config.podSecurityDefault, requeue, logger }),
+    room: new Room({ budget: config.budget, requeue, onLeave }),
+    limits,
     checkpoints,
     checkpointData,
     announce,

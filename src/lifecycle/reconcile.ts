@@ -25,6 +25,7 @@ import { neededKeys } from "./peers.ts";
 import type { Applied, Verdict, Waiting } from "./record.ts";
 import { refusalOf } from "./refusal.ts";
 import { hasRemains, removeLogs, removeRemains } from "./remove.ts";
+import { INSUFFICIENT } from "./room.ts";
 import { REMOVAL_FAILED, statusOf } from "./status.ts";
 import { isDone } from "./told.ts";
 import type { StatusWriter } from "./status-writer.ts";
@@ -84,6 +85,7 @@ async function withoutObject(r: Reconcile, key: string): Promise<void> {
   };
   const end = await walk(r, key, undefined, wish);
   if (end === undefined) return;
+  settleRoom(r.parts, key, end);
   await noteWaiting(r.parts, key, end);
   followLog(r.parts, key, end.observed.current, end.desired);
   r.parts.health.follow(key, end.observed.current, end.desired);
@@ -115,6 +117,7 @@ async function withObject(r: Reconcile, key: string, object: Container): Promise
   if (end === undefined) return false;
   const { observed, desired, waiting, obstacle } = end;
   if (waiting === undefined) stopWaiting(parts, key);
+  settleRoom(parts, key, end);
   await noteWaiting(parts, key, end);
   const { current } = observed;
   const isGone = current === undefined && observed.leftovers.length === 0 && obstacle === undefined;
@@ -192,26 +195,31 @@ async function walk(
   const { parts } = r;
   const remains = await remainsOf(parts, key, object?.metadata.uid);
   let verdict: Verdict | undefined;
+  let deferred: Waiting | undefined;
   for (let steps = 0; steps < MAX_STEPS; steps++) {
     const observed = await observe(parts, key, object?.metadata.uid);
-    const desired = await wish(observed, verdict);
-    if (desired === undefined) return undefined;
+    const wished = await wish(observed, verdict);
+    if (wished === undefined) return undefined;
+    const desired: Desired =
+      deferred !== undefined && wished.kind === "present" ? { ...wished, deferred: true } : wished;
+    const end: Walk = { observed, desired, ...(deferred === undefined ? {} : { waiting: deferred }) };
     if (remains !== undefined) return { observed, desired, obstacle: remains };
     const step = decide(desired, observed, { date: parts.clock(), uptimeMs: parts.uptime() });
-    if (step.verb === "none") return { observed, desired };
+    if (step.verb === "none") return end;
     if (step.verb === "wait") {
       r.queue.addAt(key, new Date(step.until));
-      return { observed, desired };
+      return end;
     }
     parts.logger.debug({ key, verb: step.verb }, "next step");
     try {
       const wanted = (applied: Applied): boolean => stillWanted(r, key, applied);
       const waiting = await observedStep(parts, step.verb, () => act(parts, { key, object, desired, step, wanted }));
-      if (waiting !== undefined) return { observed, desired, waiting };
+      if (waiting !== undefined && step.verb !== "update") return { observed, desired, waiting };
+      deferred = waiting ?? deferred;
       if (step.verb === "kill") {
         // The end comes as an event; this is for one that gets lost.
         r.queue.addAt(key, new Date(parts.clock().getTime() + KILL_AGAIN_MS));
-        return { observed, desired };
+        return end;
       }
     } catch (error) {
       if (error instanceof Obstacle) return { observed, desired, obstacle: error };
@@ -295,6 +303,12 @@ function stopWaiting(parts: Parts, key: string): void {
   parts.references.forget(key);
 }
 
+/** Gives back the place of a key that has ended for good, or was not started after all. */
+function settleRoom(parts: Parts, key: string, { observed: { current, leftovers }, waiting }: Walk): void {
+  const instances = current === undefined ? leftovers : [current, ...leftovers];
+  parts.room.settle(key, instances, waiting?.reason === INSUFFICIENT);
+}
+
 /** Keeps in the record what a start again waits for: the node's own commands tell of it when the API server can't. */
 async function noteWaiting(parts: Parts, key: string, { observed: { current }, waiting }: Walk): Promise<void> {
   if (current === undefined || isDeepStrictEqual(current.record.state.waiting, waiting)) return;
@@ -307,6 +321,7 @@ async function forget({ parts, statuses }: Reconcile, key: string): Promise<void
   stopWaiting(parts, key);
   parts.fileUpdates.forget(key);
   parts.podSecurity.forget(key);
+  parts.room.forget(key);
   statuses.forget(key);
   await parts.neighbours.forget(key);
   await parts.health.stop(key);

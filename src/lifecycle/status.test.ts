@@ -2,7 +2,7 @@ import { describe, expect, it } from "@jest/globals";
 import type { Condition, ContainerSpec, ContainerStatus } from "../api/index.ts";
 import type { TaskState } from "../containerd/index.ts";
 import { startFailure } from "../oci/index.ts";
-import type { Instance } from "./decide.ts";
+import type { Desired, Instance } from "./decide.ts";
 import type { RunState } from "./record.ts";
 import { type StatusInput, withoutRuntime } from "./status.ts";
 import {
@@ -92,6 +92,17 @@ describe("a container with a task", () => {
   it("that runs by an earlier spec, until it is known whether the new one may be applied, is on its way", () => {
     const told = status(instance({ run: RUN }, "running"), { refusal: WAITS });
     expect(told).toMatchObject({ state: "Running", reason: "WaitingForNamespace" });
+    expect(held(told)).toEqual(["Reconciling"]);
+  });
+});
+
+describe("a container that has a change to wait for", () => {
+  it("runs on, says what the change waits for, and is on its way", () => {
+    const desired = { ...wish(), generation: 3, deferred: true } as Desired;
+    const waiting = { reason: "InsufficientResources", message: "no room" };
+    const told = status(instance({ run: RUN }, "running"), { desired, waiting });
+    const message = "The container runs on as it was, for the change of its spec waits: no room";
+    expect(told).toMatchObject({ state: "Running", reason: "InsufficientResources", message, pid: 42 });
     expect(held(told)).toEqual(["Reconciling"]);
   });
 });

@@ -134,7 +134,9 @@ function summaryOf(input: StatusInput): Summary {
   if (desired.kind !== "present") return removing(input, "Dead") ?? { state: "Removing", reason: "Deleting" };
   const refused: Partial<Summary> =
     refusal === undefined ? {} : { reason: refusal.reason, message: refusal.message, final: refusal.final };
-  if (instance?.task !== undefined) return { ...running(instance), ...notApplied(instance, desired), ...refused };
+  if (instance?.task !== undefined) {
+    return { ...running(instance), ...notApplied(instance, desired), ...deferred(waiting), ...refused };
+  }
   const last = instance === undefined ? verdict : instance.record.state.verdict;
   const failure = last !== undefined && isAbout(last, desired) ? last : undefined;
   // What a failed start has left does not hide why it failed.
@@ -181,6 +183,13 @@ function running(instance: Instance): Summary {
   const health = healthOf(instance.record)?.health;
   if (health?.status !== "Unhealthy") return { state: "Running", reason: "Started" };
   return { state: "Running", reason: "Unhealthy", message: clip(whyUnhealthy(health)) };
+}
+
+/** Why a change that a running container could take is not made yet; it is by itself. */
+function deferred(waiting: Waiting | undefined): Partial<Summary> {
+  if (waiting === undefined) return {};
+  const { reason, message } = waiting;
+  return { reason, message: clip(`The container runs on as it was, for the change of its spec waits: ${message}`) };
 }
 
 /** Why a change that a running container could take was not made; no verdict on the container, so no exit code. */

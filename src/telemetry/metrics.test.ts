@@ -9,6 +9,8 @@ function make(states: string[] = []): Metrics {
     node: "node-1",
     version: "1.2.3",
     states: () => states,
+    budget: () => ({ milliCPU: 1500, pids: 100 }),
+    requested: () => ({ milliCPU: 250, memoryBytes: 64 }),
     depths: () => ({ containers: 3, checkpoints: 0 }),
     ready: () => [
       ["containerd", true],
@@ -34,8 +36,14 @@ describe("Metrics", () => {
         'berth_containers{state="Dead"} 1',
         'berth_containers{state="Exited"} 0',
         'berth_workqueue_depth{queue="containers"} 3',
+        'berth_node_budget{resource="cpu",unit="core"} 1.5',
+        'berth_node_budget{resource="pids",unit="integer"} 100',
+        'berth_node_requested{resource="cpu",unit="core"} 0.25',
+        'berth_node_requested{resource="memory",unit="byte"} 64',
       ]),
     );
+    // Where there is no budget, there is none to compare with.
+    expect(await metrics.text()).not.toContain('berth_node_budget{resource="memory"');
     states.pop();
     expect(await linesOf(metrics)).toContain('berth_containers{state="Dead"} 0');
   });

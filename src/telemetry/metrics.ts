@@ -12,10 +12,20 @@ export interface AgentState {
   readonly version: string;
   /** `status.state` of each Container. */
   readonly states: () => Iterable<string>;
+  /** What all Containers of the node may have together, and what those that hold a place have asked for. */
+  readonly budget: () => Amounts;
+  readonly requested: () => Amounts;
   /** How many keys wait in each queue. */
   readonly depths: () => Readonly<Record<string, number>>;
   /** Whether what it depends on can be worked with. */
   readonly ready: () => Iterable<readonly [dependency: string, ok: boolean]>;
+}
+
+/** Thousandths of CPUs, bytes of memory, processes. */
+interface Amounts {
+  readonly milliCPU?: number;
+  readonly memoryBytes?: number;
+  readonly pids?: number;
 }
 
 /** Seconds: what goes on on the node, in milliseconds at best, in seconds under load. */
@@ -224,7 +234,8 @@ export class Metrics {
     new Gauge({ name, help, labelNames, registers: [this.#registry], collect });
   }
 
-  #describe({ node, version, states, depths, ready }: AgentState): void {
+  #describe(state: AgentState): void {
+    const { node, version, states, depths, ready } = state;
     this.#gauge("berth_agent_info", "1, with the node's name and the agent's version.", ["node", "version"], () => [
       [{ node, version }, 1],
     ]);
@@ -238,9 +249,25 @@ export class Metrics {
       for (const state of states()) counts.set(state, (counts.get(state) ?? 0) + 1);
       return [...counts].map(([state, count]) => [{ state }, count]);
     });
+    this.#describeRoom(state);
     this.#gauge("berth_workqueue_depth", "Keys that wait in the queue.", ["queue"], () =>
       Object.entries(depths()).map(([queue, depth]) => [{ queue }, depth]),
     );
+  }
+
+  /** Named and labelled as kube-state-metrics has those of nodes and Pods. */
+  #describeRoom({ budget, requested }: AgentState): void {
+    const series = ({ milliCPU, memoryBytes, pids }: Amounts) =>
+      [
+        [{ resource: "cpu", unit: "core" }, milliCPU === undefined ? undefined : milliCPU / 1000],
+        [{ resource: "memory", unit: "byte" }, memoryBytes],
+        [{ resource: "pids", unit: "integer" }, pids],
+      ].filter((one): one is [{ resource: string; unit: string }, number] => one[1] !== undefined);
+    const labels: ("resource" | "unit")[] = ["resource", "unit"];
+    const ofBudget = "What all Containers of the node may have together. Absent where there is no budget.";
+    this.#gauge("berth_node_budget", ofBudget, labels, () => series(budget()));
+    const ofRequests = "What the Containers that hold a place on the node have asked for.";
+    this.#gauge("berth_node_requested", ofRequests, labels, () => series(requested()));
   }
 
   #describeProcess(): void {
