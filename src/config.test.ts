@@ -77,6 +77,16 @@ describe("readConfig", () => {
     expect(() => read(["--cgroup-root=/", "--cgroup-pids=9"])).toThrow("cgroup-root: /: can't have a budget");
   });
 
+  it("takes a slice of systemd's as the cgroup root, where a runtime needs one", () => {
+    const config = file("runtimes: {runc: {type: io.containerd.runc.v2, options: {SystemdCgroup: true}}}\n");
+    const root = "/a.slice/a-b.slice";
+    expect(read(["--config", config, "--cgroup-root", root]).cgroupRoot).toBe(root);
+    expect(() => read(["--config", config])).toThrow(
+      "cgroup-root: /berth: must be a slice, for example /berth.slice, for runtime runc has SystemdCgroup",
+    );
+    expect(() => read(["--cgroup-root=/a-b.slice"])).toThrow("systemd has this slice at /a.slice/a-b.slice");
+  });
+
   it("adds the file's runtimes to runc", () => {
     const config = file(
       "runtimes:\n  other:\n    type: io.containerd.runc.v2\n    options: {BinaryName: /usr/bin/crun}\n",

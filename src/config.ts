@@ -4,12 +4,12 @@
  */
 import { readFileSync } from "node:fs";
 import { availableParallelism, hostname } from "node:os";
-import { isAbsolute } from "node:path";
+import { basename, isAbsolute } from "node:path";
 import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
 import { parse } from "yaml";
 import { LEVELS, type Level, parseQuantity } from "./api/index.ts";
-import type { CgroupLimits } from "./node/index.ts";
+import { type CgroupLimits, isSlice, slicePath } from "./node/index.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "./telemetry/index.ts";
 
 /** A runtime handler: containerd's name of the runtime, and the options it is given. */
@@ -220,6 +220,7 @@ function toConfig(values: Values, runtimes: Record<string, RuntimeHandler>): Con
     throw new InvalidArgumentError(
       `image-gc-low: ${gc.imageGcLow}: must be less than image-gc-high, which is ${gc.imageGcHigh}`,
     );
+  checkSlice(rest["cgroupRoot"] ?? "", runtimes);
   return {
     ...(rest as unknown as Config),
     ...(kubeconfig === undefined ? {} : { kubeconfig }),
@@ -242,6 +243,17 @@ function budgetOf({ cgroupCpu, cgroupMemory, cgroupPids, cgroupRoot }: Values): 
   if (cgroupRoot === "/" && Object.keys(limits).length > 0)
     throw new InvalidArgumentError(`cgroup-root: /: can't have a budget, for all processes of the node are in it`);
   return limits;
+}
+
+/** A runtime that leaves cgroups to systemd can make them in a slice alone. */
+function checkSlice(root: string, runtimes: Record<string, RuntimeHandler>): void {
+  if (isSlice(root) && slicePath(basename(root)) !== root)
+    throw new InvalidArgumentError(`cgroup-root: ${root}: systemd has this slice at ${slicePath(basename(root))}`);
+  const [name] = Object.entries(runtimes).find(([, { options }]) => options.SystemdCgroup === true) ?? [];
+  if (name !== undefined && !isSlice(root))
+    throw new InvalidArgumentError(
+      `cgroup-root: ${root}: must be a slice, for example /berth.slice, for runtime ${name} has SystemdCgroup`,
+    );
 }
 
 const isEmpty = (value: string | undefined): value is undefined | "" => value === undefined || value === "";

@@ -1,7 +1,15 @@
 /** A container's cgroup: where it lies, and how it goes. */
 import { posix } from "node:path";
 import { isNotFound } from "../containerd/index.ts";
-import { errorCode, findCgroups, removeCgroup, removeEmptyCgroups } from "../node/index.ts";
+import {
+  cgroupPathOf,
+  errorCode,
+  findCgroups,
+  removeCgroup,
+  removeEmptyCgroups,
+  scopeName,
+  sliceBelow,
+} from "../node/index.ts";
 import { SpecError } from "../oci/index.ts";
 import { endLostTask } from "./lost-task.ts";
 import type { Parts } from "./parts.ts";
@@ -9,11 +17,20 @@ import { type Applied, generationOf } from "./record.ts";
 
 const isContainer = (name: string): boolean => generationOf(name) > 0;
 
+/** With which the names of systemd's units for containers begin. */
+const UNIT_PREFIX = "berth";
+
 /**
- * Where the cgroup of a container to be made will lie, as in the runtime spec's `cgroupsPath`.
+ * Where the cgroup of a container to be made will lie, as in the runtime spec's `cgroupsPath`: a path, or a unit of systemd's
+ * for a runtime that leaves cgroups to that.
  * @throws SpecError for a `cgroupParent` that is not below the agent's own root, or is another container's cgroup
  */
-export function cgroupsPath({ cgroupRoot }: Pick<Parts, "cgroupRoot">, id: string, spec: Applied["spec"]): string {
+export function cgroupsPath(
+  { cgroupRoot }: Pick<Parts, "cgroupRoot">,
+  id: string,
+  spec: Applied["spec"],
+  bySystemd = false,
+): string {
   const parent = spec.cgroupParent ?? "";
   const names = parent.split("/");
   if (names.includes("..") || parent.startsWith("/")) {
@@ -22,7 +39,7 @@ export function cgroupsPath({ cgroupRoot }: Pick<Parts, "cgroupRoot">, id: strin
   if (names.some(isContainer)) {
     throw new SpecError("spec.cgroupParent", `"${parent}" is the cgroup of a container: name one of its own`);
   }
-  return posix.join(cgroupRoot, parent, id);
+  return bySystemd ? `${sliceBelow(cgroupRoot, parent)}:${UNIT_PREFIX}:${id}` : posix.join(cgroupRoot, parent, id);
 }
 
 /**
@@ -30,7 +47,7 @@ export function cgroupsPath({ cgroupRoot }: Pick<Parts, "cgroupRoot">, id: strin
  * another root since, and the spec applied may be a newer one.
  */
 export async function recordedCgroup(parts: Parts, id: string): Promise<string> {
-  return (await parts.records.spec(id)).linux.cgroupsPath;
+  return cgroupPathOf((await parts.records.spec(id)).linux.cgroupsPath);
 }
 
 /**
@@ -45,7 +62,8 @@ export async function removeCgroups(parts: Parts, id: string): Promise<void> {
       await endLostTask(parts, id, path);
       await removeCgroup(cgroups, path);
     });
-    await removeEmptyCgroups(cgroups, path, cgroupRoot);
+    // systemd removes its own.
+    if (!path.endsWith(".scope")) await removeEmptyCgroups(cgroups, path, cgroupRoot);
   }
 }
 
@@ -55,6 +73,8 @@ async function cgroupsOf(parts: Parts, id: string): Promise<string[]> {
   } catch (error) {
     if (!isNotFound(error)) throw error;
     // No record: a failed undo has left it.
-    return findCgroups(parts.cgroups, parts.cgroupRoot, id, isContainer);
+    const names = [id, scopeName(UNIT_PREFIX, id)];
+    const found = names.map((name) => findCgroups(parts.cgroups, parts.cgroupRoot, name, isContainer));
+    return (await Promise.all(found)).flat();
   }
 }

@@ -84,7 +84,7 @@ export async function specFor(
     hostname: peers.joined?.hostname ?? hostname(applied),
     netns: acquired.network?.netns,
     addresses: acquired.network?.ipAddresses,
-    cgroupsPath: cgroupsPath(parts, id, spec),
+    cgroupsPath: cgroupsPath(parts, id, spec, handler.options.SystemdCgroup),
     ...devices,
     ...(seccomp === undefined ? {} : { localhostSeccomp: seccomp }),
     node: { ...parts.facts, ...(apparmorProfile === undefined ? {} : { apparmorProfile }) },

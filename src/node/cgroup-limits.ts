@@ -3,6 +3,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import type { Cgroups } from "./cgroups.ts";
 import { orMissing } from "./errno.ts";
+import { isSlice, setSliceProperty } from "./slices.ts";
 
 /** What the members of a cgroup may have together. */
 export interface CgroupLimits {
@@ -30,25 +31,31 @@ interface Setting {
   readonly controller: string;
   readonly file: string;
   readonly value: string;
+  /** The same for systemd. */
+  readonly property: string;
 }
 
 /** The files that say so, on cgroup v1 or v2. */
 export function settingsOf(version: 1 | 2, { milliCPU, memoryBytes, pids }: WrittenLimits): Setting[] {
   const settings: Setting[] = [];
-  const add = (controller: string, [v1, v2]: [string, string], value: string): void => {
-    settings.push({ controller, file: version === 1 ? v1 : v2, value });
+  const add = (controller: string, [v1, v2]: [string, string], value: string, property: string): void => {
+    const file = version === 1 ? v1 : v2;
+    settings.push({ controller, file, value, property: `${property}=${isNone(value) ? "infinity" : value}` });
   };
   if (memoryBytes !== undefined) {
     const none = version === 1 ? "-1" : "max";
     const value = memoryBytes === null ? none : String(memoryBytes - (memoryBytes % PAGE_BYTES));
-    add("memory", ["memory.limit_in_bytes", "memory.max"], value);
+    add("memory", ["memory.limit_in_bytes", "memory.max"], value, "MemoryMax");
   }
   if (milliCPU !== undefined) {
-    add("cpu", ["cpu.shares", "cpu.weight"], String(version === 1 ? shares(milliCPU) : weight(milliCPU)));
+    const [property, value] = version === 1 ? ["CPUShares", shares(milliCPU)] : ["CPUWeight", weight(milliCPU)];
+    add("cpu", ["cpu.shares", "cpu.weight"], String(value), property);
   }
-  if (pids !== undefined) add("pids", ["pids.max", "pids.max"], String(pids ?? "max"));
+  if (pids !== undefined) add("pids", ["pids.max", "pids.max"], String(pids ?? "max"), "TasksMax");
   return settings;
 }
+
+const isNone = (value: string): boolean => value === "-1" || value === "max";
 
 function shares(milliCPU: number | null): number {
   if (milliCPU === null) return DEFAULT_SHARES;
@@ -63,14 +70,21 @@ function weight(milliCPU: number | null): number {
 
 /**
  * Gives a cgroup its limits, and makes it and its parents where they are missing. One limit that can't be had does not keep
- * the others off: a memory limit below what is in use, for one, which would kill on cgroup v2.
+ * the others off: a memory limit below what is in use, for one, which would kill on cgroup v2. A slice is systemd's, and has
+ * its limits by it: `setProperty` is for tests.
  * @throws Error naming each file and why it does not hold what it should
  */
-export async function limitCgroup(cgroups: Cgroups, path: string, limits: WrittenLimits): Promise<void> {
+export async function limitCgroup(
+  cgroups: Cgroups,
+  path: string,
+  limits: WrittenLimits,
+  setProperty = setSliceProperty,
+): Promise<void> {
   const problems: string[] = [];
   for (const setting of settingsOf(cgroups.version, limits)) {
     try {
-      await apply(cgroups, path, setting);
+      if (isSlice(path)) await applyBySystemd(cgroups, path, setting, setProperty);
+      else await apply(cgroups, path, setting);
     } catch (error) {
       problems.push(`${setting.file} of ${path} can't be ${setting.value}: ${(error as Error).message}`);
     }
@@ -79,17 +93,33 @@ export async function limitCgroup(cgroups: Cgroups, path: string, limits: Writte
 }
 
 async function apply(cgroups: Cgroups, path: string, { controller, file, value }: Setting): Promise<void> {
-  const isV2 = cgroups.version === 2;
-  const hierarchy = cgroups.hierarchies.find(({ controllers }) => isV2 || controllers.includes(controller));
-  if (hierarchy === undefined) throw new Error(`the node has no cgroup controller ${controller}`);
-  const directory = join(hierarchy.mountPoint, path);
+  const mountPoint = mountPointOf(cgroups, controller);
+  const directory = join(mountPoint, path);
   await mkdir(directory, { recursive: true });
-  if (isV2) await enable(hierarchy.mountPoint, directory, controller);
+  if (cgroups.version === 2) await enable(mountPoint, directory, controller);
   if (file === "memory.max") await checkUse(directory, value);
   // Before Linux 5.11, those below a cgroup count as its members only where this says so.
   const flat = file === "memory.limit_in_bytes" && (await read(directory, "memory.use_hierarchy")) === "0";
   if (flat) await writeFile(join(directory, "memory.use_hierarchy"), "1");
   await writeFile(join(directory, file), value);
+}
+
+async function applyBySystemd(
+  cgroups: Cgroups,
+  path: string,
+  { controller, file, value, property }: Setting,
+  setProperty: typeof setSliceProperty,
+): Promise<void> {
+  const directory = join(mountPointOf(cgroups, controller), path);
+  if ((await read(directory, file)) === value) return;
+  if (file === "memory.max") await checkUse(directory, value);
+  await setProperty(path, property);
+}
+
+function mountPointOf({ version, hierarchies }: Cgroups, controller: string): string {
+  const hierarchy = hierarchies.find(({ controllers }) => version === 2 || controllers.includes(controller));
+  if (hierarchy === undefined) throw new Error(`the node has no cgroup controller ${controller}`);
+  return hierarchy.mountPoint;
 }
 
 /** On v2 a cgroup has a controller where all above it pass it on; one that can't is told of by the file that is missing. */

@@ -25,5 +25,6 @@ export { isMounted, listMounts, mount, mountOf, mountsBelow, unmount, unmountBel
 export type { Mount, MountRequest } from "./mounts.ts";
 export { components, makeDirectories, resolveBelow } from "./paths.ts";
 export { killProcess, processes, programOf } from "./processes.ts";
+export { cgroupPathOf, isSlice, scopeName, sliceBelow, slicePath } from "./slices.ts";
 export { CommandError, isCommandMissing, run } from "./run.ts";
 export type { Output, RunOptions } from "./run.ts";

@@ -107,7 +107,7 @@ describe("the cgroup root", () => {
     expect(event.message).toContain(`of ${test().node.cgroupRoot} can't be ${16 * MIB}`);
     expect(limits()).toEqual(LIMITS());
     await test().delete(holder);
-    await started({});
+    await untilSaid(test().node, "the budget for Containers is enforced");
     expect(limits()[0]).toBe(String(16 * MIB));
     await restartAgent({ "cgroup-memory": "" });
     expect(limits().slice(0, 1)).toEqual([onV("9223372036854771712", "max")]);
