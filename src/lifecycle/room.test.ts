@@ -137,6 +137,16 @@ describe("who waits", () => {
     expect(woken).toEqual(["b"]);
   });
 
+  it("keeps what it is given before the turn is over in which it asked", () => {
+    const { room, woken } = roomOf();
+    room.take(wish("default/a", 1000));
+    room.take(wish("b", 1000));
+    room.settle("default/a", []);
+    room.settle("b", [], true);
+    expect(woken).toEqual(["b"]);
+    expect(room.has("b")).toBe(true);
+  });
+
   it("waits no more when it wants no more, and passes on a place that it does not need", () => {
     const { room, woken } = roomOf();
     room.take(wish("default/a", 1000));

@@ -91,6 +91,8 @@ export class Room {
    * @param waits whether it still waits for room
    */
   settle(key: string, instances: readonly Instance[], waits = false): void {
+    // It was given one while its turn was at its end; the next turn, which has been asked for, takes it.
+    if (waits && !this.#waiting.has(key)) return;
     const held = instances.filter(holdsPlace);
     const runs = held.some(({ task }) => task !== undefined);
     if (!waits) this.#waiting.delete(key);

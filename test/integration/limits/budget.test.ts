@@ -139,6 +139,10 @@ describe("requests that don't fit any more", () => {
       "spec.resources: 2 of cpu is asked for, and all Containers of the node may have 1: ask for less, or raise the agent's --cgroup-cpu; " +
         "spec.resources: 1Gi of memory is asked for, and all Containers of the node may have 128Mi: ask for less, or raise the agent's --cgroup-memory",
     );
+    const metrics = await (await fetch(`http://${test().node.metricsAddress}/metrics`)).text();
+    expect(metrics).toContain('berth_node_budget{resource="cpu",unit="core"} 1\n');
+    expect(metrics).toContain('berth_node_requested{resource="cpu",unit="core"} 1\n');
+    expect(metrics).toContain(`berth_node_requested{resource="memory",unit="byte"} ${80 * MIB}\n`);
     // Who asks for nothing always fits.
     await started({});
 
