@@ -20,14 +20,49 @@ function nodes(schema: SchemaNode, path = ""): [string, SchemaNode][] {
   const items = schema.items ? nodes(schema.items, `${path}[]`) : [];
   return [[path, schema], ...below.flatMap(([name, field]) => nodes(field, `${path}.${name}`)), ...items];
 }
-const failing = (fits: (node: SchemaNode) => boolean) =>
+const failing = (fits: (node: SchemaNode, path: string) => boolean) =>
   [...nodes(schemaOf(containerCRD())), ...nodes(schemaOf(checkpointCRD()))]
-    .filter(([, node]) => !fits(node))
+    .filter(([path, node]) => !fits(node, path))
     .map(([path]) => path);
 
+// Words that say nothing by themselves, and what a description has besides its own sentence.
+const LITTLE = new Set(
+  "a an the of its it is in on to and or for by with whether which that this as at from".split(" "),
+);
+const ASIDES = / ?(Docker: [^.]*\.|Defaults to \S*\.)/g;
+
+/** How many words a description has that its field's name has not. */
+function newWords(path: string, description: string): number {
+  const name = path.split(".").at(-1)?.replaceAll("[]", "").toLowerCase() ?? "";
+  const words =
+    description
+      .replaceAll(ASIDES, "")
+      .toLowerCase()
+      .match(/[\w$/]+/g) ?? [];
+  const isNew = (word: string) => !LITTLE.has(word) && !name.includes(word.replace(/s$/, ""));
+  return new Set(words.filter(isNew)).size;
+}
+
 describe("the CRDs' schema", () => {
-  it("describes every field for kubectl explain", () => {
-    expect(failing(({ description = "" }) => /^\S.*[.…]$/.test(description))).toEqual([]);
+  it("describes every field for kubectl explain, in a sentence", () => {
+    expect(failing(({ description = "" }) => /^[A-Z$].{19,}[.…]$/.test(description))).toEqual([]);
+  });
+
+  it("tells more of a field than its name does", () => {
+    expect(newWords(".spec.tty", "The tty. Docker: --tty. Defaults to false.")).toBe(0);
+    expect(failing(({ description = "" }, path) => newWords(path, description) >= 3)).toEqual([]);
+  });
+
+  it("tells what a field is that is left out, for kubectl explain shows no defaults", () => {
+    const isSimple = ({ default: value }: SchemaNode) => value !== undefined && !isFields(value);
+    const isTold = ({ description = "", default: value }: SchemaNode) =>
+      description.endsWith(` Defaults to ${String(value)}.`);
+    expect(failing((node) => !isSimple(node) || isTold(node))).toEqual([]);
+  });
+
+  it("counts a status that no agent has written as of no generation, as kstatus asks", () => {
+    const { status } = schemaOf(containerCRD()).properties ?? {};
+    expect(status?.default).toEqual({ observedGeneration: -1 });
   });
 
   it("is structural: every node has one type", () => {

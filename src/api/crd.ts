@@ -4,7 +4,8 @@ import { OPEN, PATTERN_SAYS, type Rule } from "./schema/fields.ts";
 import { asNode, type SchemaNode } from "./schema/node.ts";
 import { container, containerCheckpoint } from "./schema/objects.ts";
 
-type Column = { name: string; type: string; jsonPath: string; description: string; priority?: number };
+/** A column that `kubectl get` prints; with a priority above 0, only with `-o wide`. */
+export type Column = { name: string; type: string; jsonPath: string; description: string; priority?: number };
 
 const AGE: Column = {
   name: "Age",
@@ -13,7 +14,8 @@ const AGE: Column = {
   description: "Time since it was made.",
 };
 
-const CONTAINER_COLUMNS: readonly Column[] = [
+/** The columns of `kubectl get containers`. */
+export const CONTAINER_COLUMNS: readonly Column[] = [
   { name: "Node", type: "string", jsonPath: ".spec.nodeName", description: "The node that runs it." },
   { name: "State", type: "string", jsonPath: ".status.state", description: "What it is now." },
   { name: "Exit", type: "integer", jsonPath: ".status.exitCode", description: "Exit code of its last end." },
@@ -37,7 +39,8 @@ const CONTAINER_COLUMNS: readonly Column[] = [
   },
 ];
 
-const CHECKPOINT_COLUMNS: readonly Column[] = [
+/** The columns of `kubectl get containercheckpoints`. */
+export const CHECKPOINT_COLUMNS: readonly Column[] = [
   { name: "Container", type: "string", jsonPath: ".spec.containerName", description: "The Container it was taken of." },
   { name: "State", type: "string", jsonPath: ".status.state", description: "Whether it was taken." },
   { name: "Size", type: "string", jsonPath: ".status.size", description: "Size of its data." },
@@ -107,6 +110,7 @@ function structural(schema: SchemaNode, lists = 0): object {
   const rules = [...given, ...(lists < 2 ? formRule(schema) : [])].map(({ rule, message }) => ({ rule, message }));
   return {
     ...Object.fromEntries(Object.entries(rest).filter(([keyword]) => !keyword.startsWith("x-berth-"))),
+    ...(schema.description === undefined ? {} : { description: `${schema.description}${defaultSays(schema)}` }),
     ...(properties ? { properties: fields(schema, properties, lists) } : {}),
     ...(items ? { items: structural(items, lists + 1) } : {}),
     ...(rules.length > 0 ? { "x-kubernetes-validations": rules } : {}),
@@ -122,6 +126,14 @@ function fields(holder: SchemaNode, properties: Readonly<Record<string, SchemaNo
     }),
   );
 }
+
+/** A default in words, for `kubectl explain` shows none; what an object is without its fields is told by theirs. */
+function defaultSays({ type, default: value }: SchemaNode): string {
+  return value === undefined || type === "object" ? "" : ` Defaults to ${asText(value)}.`;
+}
+
+/** A default that is no object, as a person writes it. */
+export const asText = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));
 
 /**
  * A pattern said again as a rule, whose message a person understands; older servers have the pattern alone. For a list in

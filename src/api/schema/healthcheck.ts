@@ -14,44 +14,50 @@ const HOST = {
   says: "must be a host name or an IP address",
 };
 
-const exec = object("A command in the container; 0 is healthy.", {
+const exec = object("A command that is run in the container; exit code 0 is healthy.", {
   command: list(
-    "The command, not run in a shell. [\"NONE\"] turns the image's check off, as Docker's --no-healthcheck.",
-    text("One word of the command line.", { max: 32768 }),
+    "The command, not run in a shell: [wget, -q, localhost]. [NONE] turns the image's check off, as Docker's --no-healthcheck.",
+    text("One word of the command line, taken as it is.", { max: 32768 }),
     { min: 1, max: 1000 },
   ),
 });
 
-const httpGet = object("A GET request; a status from 200 to 399 is healthy.", {
+const httpGet = object("A GET request from the node; a status from 200 to 399 is healthy.", {
   path: optional(
-    text("Path of the request.", { max: 4096, form: { pattern: "^/", says: "must begin with '/'" }, default: "/" }),
+    text("Path of the request, such as /healthz.", {
+      max: 4096,
+      form: { pattern: "^/", says: "must begin with '/'" },
+      default: "/",
+    }),
   ),
   port,
-  scheme: optional(word("HTTP, or HTTPS without a check of the certificate.", ["HTTP", "HTTPS"], "HTTP")),
+  scheme: optional(
+    word("Scheme of the request: HTTP, or HTTPS without a check of the certificate.", ["HTTP", "HTTPS"], "HTTP"),
+  ),
   host: optional(
-    text("Host to ask; the container itself unless set.", {
+    text("Host to ask, a name or an address; the container itself unless set.", {
       form: HOST,
     }),
   ),
   httpHeaders: optional(
     list(
-      "Headers of the request.",
-      object("A header.", {
-        name: text("Name of the header.", {
+      "Headers of the request; Host among them names a virtual host.",
+      object("A header of the request: a name and a value.", {
+        name: text("Name of the header, such as Host.", {
           min: 1,
           form: { pattern: "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$", says: "must be the name of an HTTP header" },
         }),
-        value: text("Its value.", { max: 4096 }),
+        value: text("Value of the header, such as www.example.com.", { max: 4096 }),
       }),
       { max: 50 },
     ),
   ),
 });
 
-const tcpSocket = object("A TCP connection; that it opens is healthy.", {
+const tcpSocket = object("A TCP connection from the node; that it opens is healthy.", {
   port,
   host: optional(
-    text("Host to connect to; the container itself unless set.", {
+    text("Host to connect to, a name or an address; the container itself unless set.", {
       form: HOST,
     }),
   ),
@@ -67,21 +73,38 @@ export const healthcheck = object(
     exec: optional(exec),
     httpGet: optional(httpGet),
     tcpSocket: optional(tcpSocket),
-    interval: optional(duration("Time from one check to the next; 30s unless the image says otherwise.")),
-    timeout: optional(duration("Time after which a check has failed; 30s unless the image says otherwise.")),
+    interval: optional(
+      duration(
+        "Time from the end of one check to the next, such as 10s or 1m30s; 30s unless the image says otherwise. Docker: --health-interval.",
+      ),
+    ),
+    timeout: optional(
+      duration(
+        "Time after which a check has failed, such as 5s; 30s unless the image says otherwise. Docker: --health-timeout.",
+      ),
+    ),
     retries: optional(
-      whole("Failures in a row that make it Unhealthy; 3 unless the image says otherwise.", { min: 1, max: 1000 }),
+      whole("Failures in a row that make it Unhealthy; 3 unless the image says otherwise. Docker: --health-retries.", {
+        min: 1,
+        max: 1000,
+      }),
     ),
     startPeriod: optional(
-      duration("Time after the start in which failures do not count; 0s unless the image says otherwise."),
+      duration(
+        "Time after the start in which failures do not count, until the first success, such as 1m; 0s unless the image says otherwise. Docker: --health-start-period.",
+      ),
     ),
     startInterval: optional(
       duration(
-        "Time from one check to the next in startPeriod, before the first success; 5s unless the image says otherwise.",
+        "Time from one check to the next in startPeriod, before the first success; 5s unless the image says otherwise. Docker: --health-start-interval.",
       ),
     ),
     onUnhealthy: optional(
-      word("Whether an Unhealthy container is left alone (None) or restarted.", ON_UNHEALTHY, "None"),
+      word(
+        "Whether an Unhealthy container is left alone (None) or stopped, for restartPolicy to start it again (Restart).",
+        ON_UNHEALTHY,
+        "None",
+      ),
     ),
   },
   {

@@ -9,20 +9,33 @@ const portName = {
   says: "must be of lower case letters, digits and single '-' between them",
 };
 
-const port = object("A port of the container.", {
+const port = object("A port on which the container listens, and the port of the node that leads to it.", {
   name: optional(
-    text("Name of the port, unique in the list; healthcheck can refer to it.", { min: 1, max: 15, form: portName }),
-  ),
-  containerPort: whole("The port in the container's network.", { min: 1, max: MAX_PORT }),
-  hostPort: optional(
-    whole("Port of the node that is forwarded to containerPort; without it nothing is published. Docker: --publish.", {
+    text("Name of the port, such as http, unique in the list; healthcheck can refer to it.", {
       min: 1,
-      max: MAX_PORT,
+      max: 15,
+      form: portName,
     }),
   ),
-  protocol: optional(word("Protocol of the port.", ["TCP", "UDP", "SCTP"], "TCP")),
+  containerPort: whole("Port, such as 80, on which a process of the container listens. Docker: --expose.", {
+    min: 1,
+    max: MAX_PORT,
+  }),
+  hostPort: optional(
+    whole(
+      "Port of the node that is forwarded to containerPort; without it nothing is published, and none is picked. Docker: --publish.",
+      {
+        min: 1,
+        max: MAX_PORT,
+      },
+    ),
+  ),
+  protocol: optional(word("Protocol of the port: TCP, UDP or SCTP.", ["TCP", "UDP", "SCTP"], "TCP")),
   hostIP: optional(
-    text("Address of the node on which hostPort is open; all of them unless set.", { max: 45, form: IP_ADDRESS }),
+    text("Address of the node on which hostPort is open, such as 127.0.0.1; all of them unless set.", {
+      max: 45,
+      form: IP_ADDRESS,
+    }),
   ),
 });
 
@@ -46,9 +59,14 @@ export const ports = list("Ports of the container, and those of the node that le
 /** The ways a container is connected. */
 export const NETWORK_MODES = ["Bridge", "Host", "None", "Container"] as const;
 
-const link = object("Another Container that is known to this one by name.", {
+const link = object("Another Container that this one finds by name, and by variables in its environment.", {
   container: labelName("Name of the other Container, of the same namespace and node."),
-  alias: optional(text("Name under which it is known; defaults to its own.", { min: 1, max: 63, form: HOST_NAME })),
+  alias: optional(
+    text(
+      "Name under which it is found, besides its own, and of which the variables' names are made; defaults to its own.",
+      { min: 1, max: 63, form: HOST_NAME },
+    ),
+  ),
 });
 
 const dns = object(
@@ -56,14 +74,14 @@ const dns = object(
   {
     nameservers: optional(
       list(
-        "Addresses of the name servers. Docker: --dns.",
-        text("An IP address.", { min: 1, max: 45, form: IP_ADDRESS }),
+        "Addresses of the name servers, instead of the node's: [10.0.0.53]. Docker: --dns.",
+        text("Address of one, IPv4 or IPv6.", { min: 1, max: 45, form: IP_ADDRESS }),
         { max: 3 },
       ),
     ),
     searches: optional(
       list(
-        "Domains in which short names are looked up. Docker: --dns-search.",
+        "Domains in which short names are looked up, instead of the node's: [example.com]. Docker: --dns-search.",
         text("A domain; '.' stands for no search at all.", {
           min: 1,
           form: {
@@ -76,7 +94,7 @@ const dns = object(
     ),
     options: optional(
       list(
-        "Options of the resolver. Docker: --dns-option.",
+        "Options of the resolver, instead of the node's, such as ndots: 2. Docker: --dns-option.",
         object("An option of resolv.conf(5).", {
           name: text("Name of the option, such as ndots or edns0.", {
             min: 1,
@@ -87,7 +105,7 @@ const dns = object(
             },
           }),
           value: optional(
-            text("Its value, where it has one.", {
+            text('Value of the option, where it takes one: "2" for ndots.', {
               max: 63,
               form: { pattern: "^[^\\s:]*$", says: "must be a value without spaces and ':'" },
             }),
@@ -109,10 +127,14 @@ const dns = object(
 );
 
 const hostAliases = list(
-  "Lines added to the container's /etc/hosts. Docker: --add-host.",
-  object("An address and its names.", {
-    ip: text("The IP address.", { min: 1, max: 45, form: IP_ADDRESS }),
-    hostnames: list("Names of the address.", text("A host name.", { min: 1, form: HOST_NAME }), { min: 1, max: 50 }),
+  "Lines added to the container's /etc/hosts, an address with its names each. Docker: --add-host.",
+  object("An address, and the names by which the container finds it.", {
+    ip: text("The IP address that the names lead to.", { min: 1, max: 45, form: IP_ADDRESS }),
+    hostnames: list(
+      "Names by which the container finds the address.",
+      text("One of them, such as db.example.com or db.", { min: 1, form: HOST_NAME }),
+      { min: 1, max: 50 },
+    ),
   }),
   { max: 100, keys: ["ip"] },
 );
@@ -131,11 +153,11 @@ const onlyWith = (field: string, mode: string, hint: string): Rule => ({
 
 /** `spec.network`. */
 export const network = object(
-  "How the container is connected.",
+  "How the container is connected: to the node's bridge unless told otherwise.",
   {
     mode: optional(
       word(
-        "Bridge gives it a network and address of its own, Host the node's network, None only loopback, Container the network of another Container. Docker: --network.",
+        "Bridge gives it an address of its own in the network of the node's bridge, Host the node's network, None only loopback, Container the network of another Container. Docker: --network.",
         NETWORK_MODES,
         "Bridge",
       ),
@@ -144,37 +166,47 @@ export const network = object(
       labelName("With mode Container: name of the Container, of the same namespace and node, whose network is joined."),
     ),
     links: optional(
-      list("Containers known to this one by name, as Docker's --link; they must run, else the start waits.", link, {
-        max: 50,
-        rules: [
-          {
-            rule: "self.all(a, self.exists_one(b, (has(b.alias) ? b.alias : b.container) == (has(a.alias) ? a.alias : a.container)))",
-            message: "two links have the same name: give each an alias of its own",
-          },
-        ],
-      }),
+      list(
+        "Containers that this one finds under an alias and by Docker's link variables; they must run, else the start waits. Docker: --link.",
+        link,
+        {
+          max: 50,
+          rules: [
+            {
+              rule: "self.all(a, self.exists_one(b, (has(b.alias) ? b.alias : b.container) == (has(a.alias) ? a.alias : a.container)))",
+              message: "two links have the same name: give each an alias of its own",
+            },
+          ],
+        },
+      ),
     ),
     dns: optional(dns),
     hostAliases: optional(hostAliases),
     name: optional(
-      text("Name of another CNI network of the node; the agent's own bridge unless set. Docker: --network NAME.", {
-        min: 1,
-        max: 63,
-        form: {
-          pattern: "^[a-zA-Z0-9][-_.a-zA-Z0-9]*$",
-          says: "must be the name of a CNI network: letters, digits, '-', '_' and '.'",
+      text(
+        "Name of another CNI network of the node, from the agent's --cni-conf-dir; the network of the node's bridge unless set. Docker: --network NAME.",
+        {
+          min: 1,
+          max: 63,
+          form: {
+            pattern: "^[a-zA-Z0-9][-_.a-zA-Z0-9]*$",
+            says: "must be the name of a CNI network: letters, digits, '-', '_' and '.'",
+          },
         },
-      }),
+      ),
     ),
     ipAddress: optional(
-      text("A fixed address of the network; a free one unless set. Docker: --ip.", {
+      text("A fixed address in the network, such as 10.89.0.10; a free one unless set. Docker: --ip.", {
         min: 1,
         max: 45,
         form: IP_ADDRESS,
       }),
     ),
     macAddress: optional(
-      text("A fixed MAC address; a free one unless set. Docker: --mac-address.", { max: 17, form: MAC_ADDRESS }),
+      text("A fixed MAC address, such as 02:42:0a:59:00:0a; one is picked unless set. Docker: --mac-address.", {
+        max: 17,
+        form: MAC_ADDRESS,
+      }),
     ),
   },
   {

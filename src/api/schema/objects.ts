@@ -14,7 +14,7 @@ const metadata = Type.Object(
 
 const typeMeta = {
   apiVersion: optional(text(`Group and version: ${API_VERSION}.`)),
-  kind: optional(text("Kind of the object.")),
+  kind: optional(text("Kind of the object: Container or ContainerCheckpoint.")),
   metadata,
 };
 

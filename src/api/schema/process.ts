@@ -13,8 +13,8 @@ const keyRef = (kind: string) =>
   object(
     `Takes the value of a key of a ${kind} in the Container's namespace.`,
     {
-      name: objectName(`Name of the ${kind}.`),
-      key: text(`The key of the ${kind} whose value is taken.`, { min: 1, form: KEY }),
+      name: objectName(`Name of the ${kind}, in the Container's namespace.`),
+      key: text(`The key of the ${kind} whose value is taken, such as password.`, { min: 1, form: KEY }),
       optional: optional(
         flag(
           `Whether the variable is left out when the ${kind} or its key is missing; else the start waits for it.`,
@@ -28,14 +28,22 @@ const keyRef = (kind: string) =>
 const fieldRef = object(
   "Takes the value of a field of this Container.",
   {
-    apiVersion: optional(word("As in core/v1, for Pod specs pasted in; it changes nothing.", ["v1"])),
-    fieldPath: word("The field whose value is taken.", FIELD_PATHS),
+    apiVersion: optional(
+      word(
+        "Version of the field's schema, as a Pod has it; taken so that a Pod's container can be pasted in, and changes nothing.",
+        ["v1"],
+      ),
+    ),
+    fieldPath: word(
+      "The field whose value is taken: metadata.name, metadata.namespace, metadata.uid or spec.nodeName.",
+      FIELD_PATHS,
+    ),
   },
   { atomic: true },
 );
 
 const valueFrom = object(
-  "Where the variable's value comes from; exactly one source. It is read at each creation of the container.",
+  "Where the variable's value comes from; exactly one source. It is read when the container is created or recreated, not at a restart.",
   {
     fieldRef: optional(fieldRef),
     configMapKeyRef: optional(keyRef("ConfigMap")),
@@ -52,16 +60,16 @@ const valueFrom = object(
 );
 
 const variable = object(
-  "An environment variable.",
+  "An environment variable: a name with a value, or with the place it comes from.",
   {
-    name: text("Name of the variable: printable ASCII characters other than '='.", {
+    name: text("Name of the variable, such as LOG_LEVEL: printable ASCII characters other than '='.", {
       min: 1,
       max: 1024,
       form: ENV_NAME,
     }),
     value: optional(
       text(
-        "The value. $(NAME) is replaced by a variable defined before it, $$(NAME) stands for the text $(NAME); a reference to nothing is left as it is.",
+        "The value, empty unless set. $(NAME) is replaced by a variable defined before it, $$(NAME) stands for the text $(NAME); a reference to nothing is left as it is.",
         { max: 131072 },
       ),
     ),
@@ -87,7 +95,7 @@ export const env = list(
 
 const source = (kind: string) =>
   object(`All keys of a ${kind} of the Container's namespace become variables.`, {
-    name: objectName(`Name of the ${kind}.`),
+    name: objectName(`Name of the ${kind}, in the Container's namespace.`),
     optional: optional(
       flag(`Whether the start goes on without the ${kind} when it is missing; else it waits for it.`, false),
     ),
@@ -99,7 +107,12 @@ export const envFrom = list(
   object(
     "A ConfigMap or a Secret whose keys become environment variables.",
     {
-      prefix: optional(text("Put before each key to make the variable's name.", { max: 253, form: ENV_NAME })),
+      prefix: optional(
+        text("Put before each key to make the variable's name: with DB_, the key host becomes DB_host.", {
+          max: 253,
+          form: ENV_NAME,
+        }),
+      ),
       configMapRef: optional(source("ConfigMap")),
       secretRef: optional(source("Secret")),
     },
@@ -120,24 +133,24 @@ const word8k =
 
 /** `spec.command`, as core/v1. */
 export const command = list(
-  "The command, instead of the image's ENTRYPOINT and CMD; it is not run in a shell. Docker: --entrypoint.",
+  "The command, instead of the image's ENTRYPOINT and CMD, word by word: [httpd, -f]. It is not run in a shell; [sh, -c, SCRIPT] runs one. Docker: --entrypoint.",
   text(word8k, { max: 32768 }),
   { max: 1000 },
 );
 
 /** `spec.args`, as core/v1. */
 export const args = list(
-  "Arguments of the command, instead of the image's CMD. Docker: the words after the image's name.",
+  "Arguments of the command, instead of the image's CMD, word by word: [-f, -v]. Docker: the words after the image's name.",
   text(word8k, { max: 32768 }),
   { max: 1000 },
 );
 
 /** `spec.imagePullSecrets`, as core/v1. */
 export const imagePullSecrets = list(
-  "Secrets of type kubernetes.io/dockerconfigjson in the Container's namespace whose credentials are offered to the image's registry.",
+  "Secrets of type kubernetes.io/dockerconfigjson or dockercfg in the Container's namespace. The entry whose host and path fit the image best is used. Docker: docker login.",
   object(
     "A reference to a Secret of the same namespace.",
-    { name: objectName("Name of the Secret.") },
+    { name: objectName("Name of the Secret, in the Container's namespace.") },
     { atomic: true },
   ),
   { max: 20, keys: ["name"] },
@@ -149,7 +162,7 @@ const SIGNALS =
 
 /** `spec.stopSignal`. */
 export const stopSignal = text(
-  "Signal that asks the container to end, by name or number; SIGKILL follows after terminationGracePeriodSeconds. Defaults to the image's STOPSIGNAL, else SIGTERM. Docker: --stop-signal.",
+  "Signal that asks the container to end, by name or number: SIGINT, INT, SIGRTMIN+3, 2. SIGKILL follows after terminationGracePeriodSeconds. Defaults to the image's STOPSIGNAL, else SIGTERM. Docker: --stop-signal.",
   {
     max: 16,
     form: {

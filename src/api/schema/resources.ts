@@ -19,8 +19,16 @@ export const resources = object(
     ),
     requests: optional(
       object("What the container counts for in the node's budget for Containers.", {
-        cpu: optional(quantity("CPUs, as in limits; also its share when CPUs are short. Docker: --cpu-shares.")),
-        memory: optional(quantity("Bytes of memory, as in limits. Docker: --memory-reservation.")),
+        cpu: optional(
+          quantity(
+            "CPUs, as in limits; also its share when CPUs are short. The limit unless set. Docker: --cpu-shares.",
+          ),
+        ),
+        memory: optional(
+          quantity(
+            "Bytes of memory, as in limits; the kernel takes it back last when memory is short. Docker: --memory-reservation.",
+          ),
+        ),
       }),
     ),
   },
@@ -50,12 +58,16 @@ const LARGEST = Number.MAX_SAFE_INTEGER;
 
 /** `spec.ulimits`. */
 export const ulimits = list(
-  "Limits of the container's processes (setrlimit). Docker: --ulimit.",
+  "Limits of the container's processes (setrlimit); what is left out is the runtime's. Docker: --ulimit.",
   object(
     "One limit of the container's processes.",
     {
-      name: word("Which limit, as setrlimit(2) names it without RLIMIT_.", ULIMITS),
-      soft: whole("The limit in force; -1 is unlimited.", { min: -1, max: LARGEST, format: "int64" }),
+      name: word("Which limit, such as nofile, as setrlimit(2) names it without RLIMIT_.", ULIMITS),
+      soft: whole("The limit in force, in the unit that setrlimit(2) has for it; -1 is unlimited.", {
+        min: -1,
+        max: LARGEST,
+        format: "int64",
+      }),
       hard: whole("How far the process may raise it itself; -1 is unlimited.", {
         min: -1,
         max: LARGEST,
@@ -78,13 +90,13 @@ export const ulimits = list(
 /** `spec.devices`. */
 export const devices = list(
   "Devices of the node that the container may use. Docker: --device.",
-  object("A device of the node, or a directory of devices.", {
+  object("A device of the node, or a directory of the node: all devices below it.", {
     hostPath: text("The device on the node, such as /dev/fuse.", { min: 1, max: 4096, form: ABSOLUTE_PATH }),
     containerPath: optional(
       text("Where it appears in the container; defaults to hostPath.", { min: 1, max: 4096, form: MOUNT_PATH }),
     ),
     permissions: optional(
-      text("What the container may do: any of r (read), w (write) and m (mknod).", {
+      text("What the container may do with the device: any of r (read), w (write) and m (mknod).", {
         max: 3,
         form: {
           pattern: "^(r|w|m|rw|wr|rm|mr|wm|mw|rwm|rmw|wrm|wmr|mrw|mwr)$",

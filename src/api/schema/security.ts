@@ -36,14 +36,20 @@ const profile = (description: string, type: string, localhostProfile: string, na
 export const securityContext = object(
   "User, privileges and confinement of the container; what is left out is as Docker has it.",
   {
-    runAsUser: optional(id("Numeric user id of the process; defaults to the image's USER. Docker: --user.")),
+    runAsUser: optional(
+      id("Numeric user id of the process, such as 1000; defaults to the image's USER. Docker: --user."),
+    ),
     runAsGroup: optional(
       id("Numeric group id of the process; defaults to the user's group in the image. Docker: --user."),
     ),
     supplementalGroups: optional(
-      list("Further group ids of the process. Docker: --group-add.", id("A numeric group id."), { max: 100 }),
+      list("Numeric ids of further groups of the process. Docker: --group-add.", id("Numeric id of a further group."), {
+        max: 100,
+      }),
     ),
-    runAsNonRoot: optional(flag("Whether a start as user id 0 is refused.", false)),
+    runAsNonRoot: optional(
+      flag("Whether a start is refused (InvalidSpec) when the process would be root, user id 0.", false),
+    ),
     privileged: optional(
       flag(
         "Whether the container gets all capabilities and devices, without seccomp and AppArmor. Docker: --privileged.",
@@ -52,8 +58,12 @@ export const securityContext = object(
     ),
     capabilities: optional(
       object("Capabilities added to and dropped from Docker's default set.", {
-        add: optional(capabilityList("Capabilities added. Docker: --cap-add.")),
-        drop: optional(capabilityList("Capabilities dropped. Docker: --cap-drop.")),
+        add: optional(capabilityList("Capabilities that are added: [NET_ADMIN]. Docker: --cap-add.")),
+        drop: optional(
+          capabilityList(
+            "Capabilities that are dropped: [MKNOD]; [ALL] leaves those that add names. Docker: --cap-drop.",
+          ),
+        ),
       }),
     ),
     readOnlyRootFilesystem: optional(
@@ -67,23 +77,23 @@ export const securityContext = object(
     seccompProfile: optional(
       profile(
         "Which system calls the container may use; RuntimeDefault unless set. Docker: --security-opt seccomp=….",
-        "RuntimeDefault is Docker's default profile, Unconfined none, Localhost a file of the node.",
-        "File of the profile, below the node's directory of seccomp profiles.",
+        "RuntimeDefault is Docker's default profile, Unconfined none, Localhost the file of the node that localhostProfile names.",
+        "With Localhost: file of the profile, below the directory seccomp in the agent's --data-dir.",
         "seccompProfile",
       ),
     ),
     appArmorProfile: optional(
       profile(
-        "The AppArmor profile of the container, on nodes that have AppArmor. Docker: --security-opt apparmor=….",
-        "RuntimeDefault is the runtime's profile, Unconfined none, Localhost one loaded on the node.",
-        "Name of a profile loaded on the node.",
+        "The AppArmor profile of the container, on nodes that have AppArmor; RuntimeDefault unless set. Docker: --security-opt apparmor=….",
+        "RuntimeDefault is Berth's profile berth-default, Unconfined none, Localhost the one that localhostProfile names.",
+        "With Localhost: name of a profile that is loaded on the node.",
         "appArmorProfile",
       ),
     ),
     sysctls: optional(
       list(
         "Kernel parameters of the container's namespaces. Docker: --sysctl.",
-        object("A kernel parameter.", {
+        object("A kernel parameter, and the value it gets in the container.", {
           name: text("Name of the parameter, such as net.core.somaxconn.", {
             min: 1,
             form: {
@@ -91,16 +101,16 @@ export const securityContext = object(
               says: "must be a kernel parameter such as net.core.somaxconn",
             },
           }),
-          value: text("Its value.", { max: 1024 }),
+          value: text('Value of the parameter, such as "1024".', { max: 1024 }),
         }),
         { max: 100, keys: ["name"] },
       ),
     ),
     procMount: optional(
-      word("Whether sensitive paths of /proc and /sys are masked as Docker does (Default) or not (Unmasked).", [
-        "Default",
-        "Unmasked",
-      ]),
+      word(
+        "Whether sensitive paths of /proc and /sys are masked as Docker does (Default, unless set) or not (Unmasked).",
+        ["Default", "Unmasked"],
+      ),
     ),
   },
   {

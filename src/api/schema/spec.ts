@@ -26,11 +26,16 @@ export const RESTART_POLICIES = ["Never", "OnFailure", "Always"] as const;
 export const IMAGE_PULL_POLICIES = ["Always", "IfNotPresent", "Never"] as const;
 
 const logging = object(
-  "How much of the container's output is kept, in files of the node. Docker: --log-opt.",
+  "How much of the container's output is kept, in files of the node, <log-dir>/<namespace>/<name>/output.log. Docker: --log-opt.",
   {
-    maxSize: optional(quantity("Size at which a file is put aside and a new one begun. Docker: max-size.", "10Mi")),
+    maxSize: optional(
+      quantity(
+        "Size at which the file is put aside as output.log.1 and a new one begun: 500Ki, 10Mi. Docker: max-size.",
+        "10Mi",
+      ),
+    ),
     maxFiles: optional(
-      whole("Files that are kept, the newest included. Docker: max-file.", { min: 1, max: 100, default: 3 }),
+      whole("How many files are kept, the newest included. Docker: max-file.", { min: 1, max: 100, default: 3 }),
     ),
   },
   { preset: {} },
@@ -40,27 +45,30 @@ const logging = object(
 export const containerSpec = object(
   "What the container is and how it runs. A change of desiredState, restartPolicy, maxRestarts, resources, pidsLimit, terminationGracePeriodSeconds, stopSignal, healthcheck or logging applies to the running container; any other recreates it.",
   {
-    nodeName: text("The node whose agent runs the container; it can't be changed.", {
-      min: 1,
-      form: {
-        pattern: "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-        says: "must be the name of a node: lower case letters, digits, '-' and '.'",
-      },
-      rules: [
-        {
-          rule: "self == oldSelf",
-          message: "nodeName can't be changed: delete the Container and create it on the other node",
+    nodeName: text(
+      "Name of the node whose agent runs the container, as kubectl get nodes shows it; it can't be changed.",
+      {
+        min: 1,
+        form: {
+          pattern: "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+          says: "must be the name of a node: lower case letters, digits, '-' and '.'",
         },
-      ],
-    }),
+        rules: [
+          {
+            rule: "self == oldSelf",
+            message: "nodeName can't be changed: delete the Container and create it on the other node",
+          },
+        ],
+      },
+    ),
     desiredState: optional(
       word(
-        "What the container shall be: Running, Stopped (docker stop) or Paused (docker pause; it is started first).",
+        "What the container shall be: Running (docker start), Stopped (docker stop) or Paused (docker pause; it is started first).",
         DESIRED_STATES,
         "Running",
       ),
     ),
-    image: text("The image, as docker run takes it: name, name:tag or name@digest.", {
+    image: text("The image, as docker run takes it, name, name:tag or name@digest: docker.io/library/busybox:1.36.", {
       min: 1,
       max: 1024,
       form: { pattern: "^\\S+$", says: "must be the name of an image, without spaces" },
@@ -86,8 +94,12 @@ export const containerSpec = object(
     env: optional(env),
     envFrom: optional(envFrom),
     ports: optional(ports),
-    tty: optional(flag("Whether the process gets a terminal. Docker: --tty.", false)),
-    stdin: optional(flag("Whether the process's standard input stays open. Docker: --interactive.", false)),
+    tty: optional(
+      flag("Whether the process gets a terminal; its output is then the terminal's. Docker: --tty.", false),
+    ),
+    stdin: optional(
+      flag("Whether the process's standard input stays open, fed by a FIFO on the node. Docker: --interactive.", false),
+    ),
     hostname: optional(
       text("Host name in the container; metadata.name unless set. Docker: --hostname.", {
         min: 1,
@@ -96,24 +108,31 @@ export const containerSpec = object(
       }),
     ),
     domainname: optional(
-      text("Domain name in the container. Docker: --domainname.", { min: 1, max: 64, form: HOST_NAME }),
+      text("Domain name in the container, such as example.com; none unless set. Docker: --domainname.", {
+        min: 1,
+        max: 64,
+        form: HOST_NAME,
+      }),
     ),
     restartPolicy: optional(
       word(
-        "When a container that ended is started again: Never, OnFailure (exit code not 0) or Always. Docker: --restart.",
+        "When a container that ended by itself is started again: Never, OnFailure (exit code not 0) or Always. Docker: --restart.",
         RESTART_POLICIES,
         "Always",
       ),
     ),
     maxRestarts: optional(
-      whole("With OnFailure: how often it is started again; 0 is without limit. Docker: --restart on-failure:N.", {
-        min: 0,
-        max: 1_000_000,
-      }),
+      whole(
+        "With OnFailure: how often it is started again; 0 is without limit, and so is leaving it out. Docker: --restart on-failure:N.",
+        {
+          min: 0,
+          max: 1_000_000,
+        },
+      ),
     ),
     stopSignal: optional(stopSignal),
     terminationGracePeriodSeconds: optional(
-      whole("Seconds from stopSignal to SIGKILL. Docker: --stop-timeout.", {
+      whole("Seconds from stopSignal to SIGKILL; 0 kills at once. Docker: --stop-timeout.", {
         min: 0,
         max: 86400 * 365,
         default: 10,
@@ -121,7 +140,10 @@ export const containerSpec = object(
       }),
     ),
     autoRemove: optional(
-      flag("Whether the Container is deleted once it ended; needs restartPolicy Never. Docker: --rm.", false),
+      flag(
+        "Whether the Container is deleted once it has ended or its start has failed for good; needs restartPolicy Never. Docker: --rm.",
+        false,
+      ),
     ),
     restoreFrom: optional(
       labelName(
@@ -129,7 +151,7 @@ export const containerSpec = object(
       ),
     ),
     runtime: optional(
-      text("The runtime that runs it: a handler named in the agent's configuration. Docker: --runtime.", {
+      text("The runtime that runs it: runc, or a handler that the agent's configuration names. Docker: --runtime.", {
         min: 1,
         max: 63,
         form: DNS_LABEL,
@@ -138,11 +160,14 @@ export const containerSpec = object(
     ),
     resources: optional(resources),
     pidsLimit: optional(
-      whole("The most processes and threads; -1 is without limit. Docker: --pids-limit.", {
-        min: -1,
-        max: 4194304,
-        format: "int64",
-      }),
+      whole(
+        "The most processes and threads, such as 100; -1 is without limit, and so is leaving it out. Docker: --pids-limit.",
+        {
+          min: -1,
+          max: 4194304,
+          format: "int64",
+        },
+      ),
     ),
     securityContext: optional(securityContext),
     user: optional(
@@ -156,10 +181,10 @@ export const containerSpec = object(
     ),
     devices: optional(devices),
     ulimits: optional(ulimits),
-    shmSize: optional(quantity("Size of /dev/shm; 64Mi unless set. Docker: --shm-size.")),
+    shmSize: optional(quantity("Size of /dev/shm, such as 256Mi; 64Mi unless set. Docker: --shm-size.")),
     oomScoreAdj: optional(
       whole(
-        "Which process the kernel ends first when memory is short: from -1000 (never) to 1000. Docker: --oom-score-adj.",
+        "Which process the kernel ends first when memory is short: from -1000 (never) to 1000 (first). Docker: --oom-score-adj.",
         {
           min: -1000,
           max: 1000,
@@ -171,11 +196,14 @@ export const containerSpec = object(
       flag("Whether the container shares the node's System V IPC and shared memory. Docker: --ipc host.", false),
     ),
     cgroupParent: optional(
-      text("The cgroup, below the agent's own, in which the container's is made. Docker: --cgroup-parent.", {
-        min: 1,
-        max: 1024,
-        form: RELATIVE_PATH,
-      }),
+      text(
+        "The cgroup, below the agent's --cgroup-root, in which the container's is made, such as batch. Docker: --cgroup-parent.",
+        {
+          min: 1,
+          max: 1024,
+          form: RELATIVE_PATH,
+        },
+      ),
     ),
     network: optional(network),
     volumes: optional(volumes),

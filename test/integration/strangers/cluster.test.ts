@@ -136,7 +136,7 @@ describe("an etcd that is lost", () => {
       expect({ task, container }).toEqual({ task: held.task, container: held.container });
       // Nor is the new cluster's word taken in anything else.
       const other = await test().create();
-      expect(test().get(other)?.status).toBeUndefined();
+      expect(test().get(other)?.status).toEqual({ observedGeneration: -1 });
 
       rmSync(join(node.dataDir, "cluster"));
       await node.agentReady(PATIENCE_MS);

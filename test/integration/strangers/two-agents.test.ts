@@ -102,7 +102,7 @@ describe("another agent of the node's name, on another machine", () => {
     await untilSaid(node, "following the API server");
     expect(lines.join("\n")).toContain(node.name);
     expect((await test().audit()).container).toEqual([]);
-    expect(test().get(created)?.status).toBeUndefined();
+    expect(test().get(created)?.status).toEqual({ observedGeneration: -1 });
     expect((await test().api.get<Lease>(path())).spec.holderIdentity).toBe("elsewhere_1_2");
 
     // The next one sees a holder that promises to renew soon, and does not.
