@@ -103,6 +103,10 @@ export type StartReason =
 /** Why a started container ended. */
 export type EndReason = "Completed" | "Error" | "OOMKilled" | "Checkpointed" | "NodeRebooted" | "Unknown";
 
+/** `status.reason` of a ContainerCheckpoint. */
+export type CheckpointReason =
+  "WaitingForContainer" | "Checkpointing" | "Checkpointed" | "Unsupported" | "RuntimeError" | "ContainerGone";
+
 /** `status.reason`, as far as it says why a start failed or a container ended. */
 export type Reason = StartReason | EndReason;
 

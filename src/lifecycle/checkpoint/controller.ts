@@ -6,7 +6,7 @@
  * it is done under a key of its own.
  */
 import type { Logger } from "pino";
-import type { CheckpointStatus, Container, ContainerCheckpoint } from "../../api/index.ts";
+import type { CheckpointReason, CheckpointStatus, Container, ContainerCheckpoint } from "../../api/index.ts";
 import {
   checkpointPath,
   containerPath,
@@ -268,7 +268,7 @@ export class CheckpointController {
     this.#wakeRestores((name) => name === keyOf(object));
   }
 
-  async #failed(object: ContainerCheckpoint, reason: string, message: string): Promise<void> {
+  async #failed(object: ContainerCheckpoint, reason: CheckpointReason, message: string): Promise<void> {
     const { nodeName } = this.#options;
     await this.#write(object, { state: "Failed", reason, message: message.slice(0, MAX_TEXT), nodeName });
     this.#wakeRestores((name) => name === keyOf(object));
