@@ -1,9 +1,9 @@
 // All volumes of a container: prepared before its start, released when it is removed.
-import { readdir, rm } from "node:fs/promises";
+import { chmod, readdir, rm } from "node:fs/promises";
 import { join, posix } from "node:path";
 import type { ContainerSpec, Volume, VolumeMount } from "../api/index.ts";
 import { nameFiles, withBlock } from "../network/index.ts";
-import { mountsBelow, orMissing, unmountBelow } from "../node/index.ts";
+import { makeDirectories, mountsBelow, orMissing, unmountBelow } from "../node/index.ts";
 import { prepareAnonymous } from "./anonymous.ts";
 import { prepareEmptyDir } from "./empty-dir.ts";
 import { VolumeError, forVolume } from "./errors.ts";
@@ -60,6 +60,7 @@ export class Volumes {
   async prepare(id: string, wish: VolumeWish, preparation: Preparation): Promise<BindMount[]> {
     const { rootfs, recursiveReadOnly } = preparation;
     const context = { ...this.#options, id, rootfs };
+    await this.#closeDirectories();
     const mounts: BindMount[] = [];
     const sources = new Map<string, string>();
     for (const volume of wish.spec.volumes ?? [])
@@ -172,6 +173,17 @@ export class Volumes {
     const content = files?.get(name);
     if (content !== undefined) await writeFiles(context, name, content);
     return filesDirectory(context, name);
+  }
+
+  /** A volume may be open to all, but that means all in the container: not the node's users, as with the kubelet and Docker. */
+  async #closeDirectories(): Promise<void> {
+    const { stateDir, dataDir } = this.#options;
+    for (const directory of [stateDir, dataDir].map((parent) => join(parent, "containers"))) {
+      await forVolume("of the container's own files", directory, async () => {
+        await makeDirectories(directory);
+        await chmod(directory, 0o700);
+      });
+    }
   }
 
   /** The ids of all containers that have a directory here. */
