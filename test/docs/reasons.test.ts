@@ -52,7 +52,7 @@ describe("the table of reasons in docs/operations.md", () => {
 
 describe("the Events", () => {
   it("are told of", () => {
-    const pages = ["docs/resource.md", "docs/disk.md"].map(read).join("\n");
+    const pages = ["docs/resource.md", "docs/disk.md", "docs/agent.md"].map(read).join("\n");
     expect([...EVENTS].filter((reason) => !pages.includes(`\`${reason}\``))).toEqual([]);
     expect([...EVENTS]).toEqual(expect.arrayContaining(["Started", "Exited", "Removed", "FreeDiskSpaceFailed"]));
   });
