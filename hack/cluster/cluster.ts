@@ -110,7 +110,9 @@ export class Cluster {
   async #startControlPlane(): Promise<void> {
     await this.controlPlane.start();
     const crds = join(MANIFESTS, "crd");
-    await this.controlPlane.kubectl(["apply", "-f", join(MANIFESTS, "rbac.yaml")]);
+    for (const rights of ["rbac.yaml", "rbac-controller.yaml"]) {
+      await this.controlPlane.kubectl(["apply", "-f", join(MANIFESTS, rights)]);
+    }
     // Servers before 1.25 do not know all fields of the CRDs; they drop what they do not know.
     await this.controlPlane.kubectl(["apply", "--validate=false", "-f", crds]);
     await this.controlPlane.kubectl(["wait", "--for=condition=Established", "--timeout=30s", "-f", crds]);

@@ -1,6 +1,6 @@
 /** The TypeScript types of the resource, derived from its schema. */
 import type { Static } from "typebox";
-import type { API_VERSION } from "./names.ts";
+import type { API_VERSION, MARK_REASONS } from "./names.ts";
 import type { checkpointSpec, checkpointStatus } from "./schema/checkpoint.ts";
 import type { healthcheck, ON_UNHEALTHY } from "./schema/healthcheck.ts";
 import type { network, NETWORK_MODES, ports } from "./schema/network.ts";
@@ -106,6 +106,8 @@ export type EndReason = "Completed" | "Error" | "OOMKilled" | "Checkpointed" | "
 /** `status.reason` of a ContainerCheckpoint. */
 export type CheckpointReason =
   "WaitingForContainer" | "Checkpointing" | "Checkpointed" | "Unsupported" | "RuntimeError" | "ContainerGone";
+/** Why the controller answers for an agent. */
+export type MarkReason = (typeof MARK_REASONS)[number];
 
 /** `status.reason`, as far as it says why a start failed or a container ended. */
 export type Reason = StartReason | EndReason;

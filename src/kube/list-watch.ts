@@ -41,6 +41,8 @@ export type ListWatchOptions<T extends KubeObject> = {
   labelSelector?: string;
   /** Which of the server's objects count; one that stops counting is reported as gone. */
   include?: (object: T) => boolean;
+  /** What of an object is kept and reported, all of its metadata among it; all of it if absent. */
+  trim?: (object: T) => T;
   /** Called before each list, which waits for it; what it throws counts as the list's failure. */
   before?: (signal: AbortSignal) => Promise<void>;
   /** An object is new, has changed, or (undefined) is gone. Same versions and own writes ({@link ListWatch.put}) are not reported. */
@@ -83,7 +85,7 @@ export class ListWatch<T extends KubeObject> {
   constructor(options: ListWatchOptions<T>) {
     this.#options = options;
     this.#timing = { ...TIMING, ...options.timers };
-    this.#cache = new ObjectCache<T>(options.include);
+    this.#cache = new ObjectCache<T>(options.include, options.trim);
     this.#fieldSelector = options.fieldSelector;
   }
 

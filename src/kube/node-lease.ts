@@ -2,26 +2,17 @@ import type { Logger } from "pino";
 import type { KubeApi } from "./api.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { ApiError, isAlreadyExists, isConflict, isNotFound, isUnavailable } from "./errors.ts";
-import type { KubeObject } from "./object.ts";
+import { type Lease, type LeaseSpec, microTime, nodeLeaseName } from "./lease.ts";
 import { leasePath } from "./paths.ts";
 
 const RENEW_MS = 60_000;
 /** Sooner than the next renewal, so that the lease outlives a short outage. */
 const RETRY_MS = 10_000;
 /** A holder that was not seen to renew for so long, two renewals and then some, is gone. */
-const DURATION_SECONDS = 150;
+export const NODE_LEASE_SECONDS = 150;
 
 /** Each time that it fails, somebody else has written. */
 const CLAIM_TRIES = 5;
-
-type LeaseSpec = {
-  holderIdentity?: string;
-  leaseDurationSeconds?: number;
-  acquireTime?: string;
-  renewTime?: string;
-  leaseTransitions?: number;
-};
-type Lease = KubeObject & { spec?: LeaseSpec };
 
 export type NodeLeaseOptions = {
   api: KubeApi;
@@ -68,7 +59,7 @@ export class NodeLease {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#uptime = options.uptime ?? (() => performance.now());
-    this.#path = leasePath(options.namespace, `berth-${options.nodeName}`);
+    this.#path = leasePath(options.namespace, nodeLeaseName(options.nodeName));
   }
 
   /** Another live agent that holds this node's lease. */
@@ -163,7 +154,7 @@ export class NodeLease {
   /** False when there is one meanwhile. */
   async #create(): Promise<boolean> {
     const { api, namespace, nodeName } = this.#options;
-    const metadata = { name: `berth-${nodeName}`, namespace };
+    const metadata = { name: nodeLeaseName(nodeName), namespace };
     const lease = { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata, spec: this.#claim(undefined) };
     try {
       const created = await api.create<Lease>(leasePath(namespace), lease, { signal: this.#stop.signal });
@@ -195,7 +186,7 @@ export class NodeLease {
     const transitions = former?.leaseTransitions ?? 0;
     return {
       holderIdentity: holder,
-      leaseDurationSeconds: DURATION_SECONDS,
+      leaseDurationSeconds: NODE_LEASE_SECONDS,
       acquireTime: former?.holderIdentity === holder ? (former.acquireTime ?? now) : now,
       renewTime: now,
       leaseTransitions: former === undefined || former.holderIdentity === holder ? transitions : transitions + 1,
@@ -210,7 +201,7 @@ export class NodeLease {
     if (!this.#wasHeld && isPredecessor?.(other) === true) return undefined;
     const version = metadata.resourceVersion;
     if (this.#seen?.version !== version) {
-      const durationMs = (spec?.leaseDurationSeconds ?? DURATION_SECONDS) * 1000;
+      const durationMs = (spec?.leaseDurationSeconds ?? NODE_LEASE_SECONDS) * 1000;
       this.#seen = { version, until: this.#uptime() + durationMs };
     }
     return this.#uptime() < this.#seen.until ? other : undefined;
@@ -227,8 +218,7 @@ export class NodeLease {
     onOther?.(other);
   }
 
-  /** A metav1.MicroTime. */
   #now(): string {
-    return new Date(this.#clock.now()).toISOString().replace("Z", "000Z");
+    return microTime(this.#clock.now());
   }
 }

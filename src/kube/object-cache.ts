@@ -9,14 +9,20 @@ export type Change<T> = { key: string; object: T | undefined };
  */
 export class ObjectCache<T extends KubeObject> {
   readonly #include: (object: T) => boolean;
+  readonly #trim: (object: T) => T;
   #objects = new Map<string, T>();
   /** Versions put since the watch last brought one of that key. */
   readonly #written = new Map<string, Set<string>>();
   /** Keys put since the list under way was asked for: its answer may be older than they are. */
   #putSinceList = new Set<string>();
 
-  constructor(include: (object: T) => boolean = () => true) {
+  /**
+   * @param include which objects count
+   * @param trim what of an object is kept; metadata has to be
+   */
+  constructor(include: (object: T) => boolean = () => true, trim: (object: T) => T = (object) => object) {
     this.#include = include;
+    this.#trim = trim;
   }
 
   get(key: string): T | undefined {
@@ -42,7 +48,7 @@ export class ObjectCache<T extends KubeObject> {
       const key = keyOf(listed);
       const old = before.get(key);
       const ahead = old !== undefined && this.#putSinceList.has(key) && isOlder(listed, old);
-      const object = ahead ? old : slim(listed);
+      const object = ahead ? old : this.#slim(listed);
       this.#objects.set(key, object);
       if (old === undefined || !isSame(old, object)) changes.push({ key, object });
     }
@@ -62,8 +68,9 @@ export class ObjectCache<T extends KubeObject> {
       // Someone's change that lies behind our own later write: the cache is ahead, but nobody has been told of it.
       if (isOlder(object, cached)) return own ? undefined : { key, object: cached };
     }
-    this.#objects.set(key, slim(object));
-    return { key, object };
+    const kept = this.#slim(object);
+    this.#objects.set(key, kept);
+    return { key, object: kept };
   }
 
   /**
@@ -76,7 +83,7 @@ export class ObjectCache<T extends KubeObject> {
     if (cached === undefined || cached.metadata.uid !== object.metadata.uid) return;
     const order = compareVersions(object.metadata.resourceVersion, cached.metadata.resourceVersion);
     if (order === undefined || order <= 0) return;
-    this.#objects.set(key, slim(object));
+    this.#objects.set(key, this.#slim(object));
     this.#putSinceList.add(key);
     const written = this.#written.get(key) ?? new Set();
     this.#written.set(key, written.add(object.metadata.resourceVersion));
@@ -89,6 +96,13 @@ export class ObjectCache<T extends KubeObject> {
     if (cached.metadata.uid !== object.metadata.uid && isOlder(object, cached)) return undefined;
     this.#objects.delete(key);
     return { key, object: undefined };
+  }
+
+  /** Without managedFields, which are often the larger half of an object and nobody here reads. */
+  #slim(object: T): T {
+    const metadata: T["metadata"] & { managedFields?: unknown } = object.metadata;
+    delete metadata.managedFields;
+    return this.#trim(object);
   }
 
   #isOwn(key: string, version: string): boolean {
@@ -105,11 +119,4 @@ function isSame(a: KubeObject, b: KubeObject): boolean {
 
 function isOlder(a: KubeObject, b: KubeObject): boolean {
   return (compareVersions(a.metadata.resourceVersion, b.metadata.resourceVersion) ?? 1) < 0;
-}
-
-/** Without managedFields, which are often the larger half of an object and nobody here reads. */
-function slim<T extends KubeObject>(object: T): T {
-  const metadata: T["metadata"] & { managedFields?: unknown } = object.metadata;
-  delete metadata.managedFields;
-  return object;
 }

@@ -5,6 +5,7 @@ export type KubeMeta = {
   uid: string;
   resourceVersion: string;
   labels?: Record<string, string>;
+  annotations?: Record<string, string>;
 };
 
 /** Any object of the Kubernetes API. */

@@ -6,6 +6,7 @@ export type Resource = { group: string; version: string; plural: string };
 const CONTAINERS: Resource = { group: GROUP, version: VERSION, plural: "containers" };
 const CHECKPOINTS: Resource = { group: GROUP, version: VERSION, plural: "containercheckpoints" };
 const NAMESPACES: Resource = { group: "", version: "v1", plural: "namespaces" };
+const NODES: Resource = { group: "", version: "v1", plural: "nodes" };
 const SECRETS: Resource = { group: "", version: "v1", plural: "secrets" };
 const CONFIG_MAPS: Resource = { group: "", version: "v1", plural: "configmaps" };
 const EVENTS: Resource = { group: "", version: "v1", plural: "events" };
@@ -43,6 +44,11 @@ export function checkpointPath(namespace?: string, name?: string, subresource?: 
 /** Path of all namespaces, or of one. */
 export function namespacePath(name?: string): string {
   return resourcePath(NAMESPACES, undefined, name);
+}
+
+/** Path of all Nodes, or of one. */
+export function nodePath(name?: string): string {
+  return resourcePath(NODES, undefined, name);
 }
 
 /** Path of a namespace's Secrets, or of one. */

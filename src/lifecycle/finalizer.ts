@@ -6,6 +6,7 @@ import { WRITE_TIMEOUT_MS } from "./status-writer.ts";
 
 /** An object of any kind of ours, and the cache that its writes go through. */
 type Owned = { metadata: ObjectMeta };
+type Patcher = Pick<KubeApi, "mergePatch">;
 type Cache<T> = { write(key: string, request: () => Promise<T>): Promise<T> };
 
 /** HTTP status of an object that the server finds invalid: a finalizer can't be added once deletion has begun. */
@@ -23,7 +24,7 @@ function hasFinalizer({ metadata }: Owned): boolean {
  * @throws what the work throws; ApiError, ApiUnavailable
  */
 export async function withFinalizer<T extends Owned, R>(
-  api: KubeApi,
+  api: Patcher,
   cache: Cache<T> & { get(key: string): T | undefined },
   object: T,
   work: Promise<R>,
@@ -43,7 +44,7 @@ export async function withFinalizer<T extends Owned, R>(
  * @throws ApiError, ApiUnavailable
  */
 export async function ensureFinalizer<T extends Owned>(
-  api: KubeApi,
+  api: Patcher,
   cache: Cache<T>,
   object: T,
   path = pathOf(object),
@@ -55,7 +56,7 @@ export async function ensureFinalizer<T extends Owned>(
 
 /** Takes the finalizer off, which lets the server delete the object. Answers whether this call has done it. */
 export async function dropFinalizer<T extends Owned>(
-  api: KubeApi,
+  api: Patcher,
   cache: Cache<T>,
   object: T,
   path = pathOf(object),
@@ -72,7 +73,7 @@ function pathOf({ metadata }: Owned): string {
 
 /** The list is replaced as a whole, so the patch holds only for the version that it was made from; a newer one comes by the watch. */
 async function patchFinalizers<T extends Owned>(
-  api: KubeApi,
+  api: Patcher,
   cache: Cache<T>,
   object: T,
   finalizers: string[],

@@ -193,10 +193,48 @@ describe("that containerd is away", () => {
     expect(patches).toEqual([]);
   });
 
+  it("takes the place of the controller's word that the agent is away, of a started container", async () => {
+    const condition = { type: "Ready", status: "Unknown", message: "", observedGeneration: 1 } as const;
+    cached = object({
+      ...RUNNING,
+      state: "Unknown",
+      reason: "AgentUnreachable",
+      conditions: [{ ...condition, reason: "AgentUnreachable", lastTransitionTime: "2026-01-01T00:00:00Z" }],
+    });
+    await writer.runtimeUnavailable(cached, away, NOW);
+    expect(patches[0]?.body).toMatchObject({
+      status: {
+        reason: "RuntimeUnavailable",
+        conditions: [{ status: "Unknown", reason: "RuntimeUnavailable", lastTransitionTime: "2026-01-01T00:00:00Z" }],
+      },
+    });
+    expect(patches[0]?.body).not.toHaveProperty("status.state");
+  });
+
   it("does not overwrite what could not be told yet either", async () => {
     failure = new ApiUnavailable("connection refused");
     await expect(write(RUNNING)).rejects.toBe(failure);
     await writer.runtimeUnavailable(object(), away, NOW);
     expect(patches).toHaveLength(1);
+  });
+});
+
+it("the verdict on a start is the agent's own, also where the controller has written over its reason", () => {
+  const condition = (type: string, reason: string) =>
+    ({ type, status: "True", reason, message: `${reason}!`, observedGeneration: 1, lastTransitionTime: "" }) as const;
+  const marked = object({
+    ...FAILED,
+    state: "Unknown",
+    reason: "NodeNotReady",
+    message: "The Node is not Ready.",
+    conditions: [
+      condition("DiskPressure", "Full"),
+      condition("Ready", "NodeNotReady"),
+      condition("Reconciling", "ErrImagePull"),
+    ],
+  });
+  expect(writer.verdict(marked)).toMatchObject({
+    attempts: 2,
+    failure: { reason: "ErrImagePull", message: "ErrImagePull!", state: "Pending", final: false },
   });
 });

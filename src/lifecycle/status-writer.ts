@@ -3,8 +3,8 @@ import type { Container, ContainerStatus, State } from "../api/index.ts";
 import { containerPath, isNotFound, isUnavailable, keyOf, type KubeApi, patchFor } from "../kube/index.ts";
 import type { ContainerCache } from "./reconcile.ts";
 import type { Verdict } from "./record.ts";
-import { withoutRuntime } from "./status.ts";
-import { endedForGood, verdictOf } from "./told.ts";
+import { stillUnknown, withoutRuntime } from "./status.ts";
+import { endedForGood, isMarked, verdictOf } from "./told.ts";
 
 /** Until then a server that does not answer holds up its container, whose next restart may be due. It is tried again. */
 export const WRITE_TIMEOUT_MS = 5000;
@@ -70,6 +70,11 @@ export class StatusWriter {
   async runtimeUnavailable(object: Container, error: Error, now: Date): Promise<void> {
     const latest = this.#latest(object);
     const { status } = latest;
+    // The controller's word that the agent is away is no more true than what is known of the container.
+    if (status?.containerID !== undefined && isMarked(status)) {
+      await this.write(object, (base) => stillUnknown(base, error, now));
+      return;
+    }
     if (status?.containerID !== undefined || status?.startAttempts !== undefined || endedForGood(latest)) return;
     await this.write(object, (base) => withoutRuntime(base, error, now));
   }

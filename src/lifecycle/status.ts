@@ -74,6 +74,18 @@ export function withoutRuntime(object: Container, error: Error, now: Date): Cont
   });
 }
 
+/** The status of a container of which nothing can be told yet, where the controller has said that nobody knows. */
+export function stillUnknown({ metadata, status }: Container, error: Error, now: Date): ContainerStatus {
+  const reason = "RuntimeUnavailable";
+  const message = `containerd can't be reached: ${error.message}. What became of the container is told when it is back.`;
+  const conditions = (status?.conditions ?? []).map((condition) => {
+    if (condition.type !== "Ready") return condition;
+    const lastTransitionTime = condition.status === "Unknown" ? condition.lastTransitionTime : now.toISOString();
+    return { ...condition, status: "Unknown" as const, reason, message, lastTransitionTime };
+  });
+  return { ...status, state: "Unknown", reason, message, conditions, observedGeneration: metadata.generation };
+}
+
 function identity(instance: Instance | undefined, nodeName: string): Partial<ContainerStatus> {
   if (instance === undefined) return { nodeName };
   const { applied, id } = instance.record;

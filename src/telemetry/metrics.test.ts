@@ -2,6 +2,7 @@ import { describe, expect, it } from "@jest/globals";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
+import { ControllerMetrics } from "./controller-metrics.ts";
 import { Metrics } from "./metrics.ts";
 
 function make(states: string[] = []): Metrics {
@@ -93,7 +94,24 @@ describe("Metrics", () => {
 
   it("is documented, metric by metric", async () => {
     const page = read("docs/metrics.md");
-    const text = await make().text();
+    const controller = new ControllerMetrics({
+      version: "1.2.3",
+      leading: () => true,
+      standings: () => ["alive", "alive", "none"],
+      depths: () => ({}),
+      ready: () => [["leases", true]],
+    });
+    const others = await controller.text();
+    expect(others.split("\n")).toEqual(
+      expect.arrayContaining([
+        'berth_controller_agents{standing="alive"} 2',
+        'berth_controller_agents{standing="gone"} 0',
+        "berth_controller_leading 1",
+        'berth_controller_ready{dependency="leases"} 1',
+      ]),
+    );
+    const agents = await make().text();
+    const text = agents + others.replaceAll(/^# (?:HELP|TYPE) (?!berth_controller).*$/gm, "");
     const types = new Map([...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => [name, type]));
     const told = [...text.matchAll(/^# HELP (\S+) (.*)$/gm)].map(([, name, help]) => [name, types.get(name), help]);
     const rows = page.split("\n").flatMap((line) => {
