@@ -104,7 +104,22 @@ describe("Nodes", () => {
     expect(nodes.standing("b").kind).toBe("silent");
   });
 
-  it("trusts an agent again that contradicts", () => {
+  it("takes a contradiction for a renewal, which says nothing once the Lease is gone", () => {
+    nodes.setLease("a", lease("1"));
+    nodes.leasesSynced();
+    pass(150_000);
+    nodes.contradicted("a");
+    pass(149_999);
+    expect(nodes.standing("a").kind).toBe("alive");
+    pass(1);
+    expect(nodes.standing("a").kind).toBe("silent");
+    nodes.contradicted("a");
+    nodes.setLease("a", undefined);
+    pass(30_000);
+    expect(nodes.standing("a").kind).toBe("none");
+  });
+
+  it("trusts an agent without a Lease again that contradicts", () => {
     nodes.need("a");
     nodes.leasesSynced();
     pass(30_000);

@@ -32,7 +32,6 @@ export interface NodesOptions {
 interface Entry {
   lease: LeaseFacts;
   node: NodeFacts;
-  contradictedAt?: number;
   standing: Standing;
 }
 
@@ -136,7 +135,9 @@ export class Nodes {
   contradicted(nodeName: string): void {
     const entry = this.#entries.get(nodeName);
     if (entry === undefined) return;
-    entry.contradictedAt = this.#now();
+    const { lease } = entry;
+    entry.lease =
+      "missingSince" in lease ? { ...lease, contradictedAt: this.#now() } : { ...lease, heardAt: this.#now() };
     this.#look(nodeName, entry);
   }
 

@@ -20,9 +20,13 @@ export type NodeFacts =
 
 /** What is known of an agent's Lease. */
 export type LeaseFacts =
-  | { readonly missingSince: number }
   | {
-      /** When it was last seen to change, or first seen. */
+      readonly missingSince: number;
+      /** When the agent last contradicted that there is none. */
+      readonly contradictedAt?: number;
+    }
+  | {
+      /** When it was last seen to change, or first seen, or its agent contradicted that it is silent. */
       readonly heardAt: number;
       readonly durationMs: number;
       /** In its holder's words. */
@@ -35,8 +39,6 @@ export type LeaseFacts =
 export interface Facts {
   readonly lease: LeaseFacts;
   readonly node: NodeFacts;
-  /** When the agent last contradicted what was said of it. */
-  readonly contradictedAt?: number;
 }
 
 /** How a node's agent stands. */
@@ -67,9 +69,10 @@ const WITHOUT_LEASE_MS = 60 * 60_000;
 
 /** The standing now, and when it is to be asked again if nothing is heard until then. */
 export function standingOf(facts: Facts, now: number, patience: Patience): { standing: Standing; next?: number } {
-  const { lease, node, contradictedAt } = facts;
+  const { lease, node } = facts;
   const hasNode = node !== "unknown" && "uid" in node;
   if ("missingSince" in lease) {
+    const { contradictedAt } = lease;
     const trusted = contradictedAt === undefined ? -Infinity : contradictedAt + WITHOUT_LEASE_MS;
     if (now < trusted) return { standing: { kind: "alive" }, next: trusted };
     const since = Math.max(lease.missingSince, trusted);
@@ -81,7 +84,7 @@ export function standingOf(facts: Facts, now: number, patience: Patience): { sta
   const notReadySince = node !== "unknown" && "uid" in node ? node.notReadySince : undefined;
   // Where the kubelet is silent, too, one renewal that is missed is enough.
   const durationMs = notReadySince === undefined ? lease.durationMs : lease.durationMs / 2;
-  const end = Math.max(lease.heardAt, contradictedAt ?? -Infinity) + durationMs;
+  const end = lease.heardAt + durationMs;
   if (now < end) return { standing: { kind: "alive" }, next: end };
   const renewTime = lease.renewTime === undefined ? {} : { renewTime: lease.renewTime };
   const wasDeleted = lease.hadNode && node !== "unknown" && "missingSince" in node;

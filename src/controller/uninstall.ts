@@ -35,7 +35,6 @@ interface Kind {
   readonly path: typeof containerPath;
 }
 
-// A checkpoint can do without its Container.
 const KINDS: readonly Kind[] = [
   { name: "containers", path: containerPath },
   { name: "containercheckpoints", path: checkpointPath },
@@ -49,10 +48,13 @@ export async function uninstall(config: UninstallConfig, logger: Logger): Promis
   const api = KubeApi.load({ kubeconfig: config.kubeconfig });
   const deadline = performance.now() + config.timeoutMs;
   try {
-    for (const kind of KINDS) {
-      if (await isServed(api, kind)) await settle(api, kind, { ...config, deadline, logger });
-      else logger.info({ resource: kind.name }, "there is no such resource: nothing to do");
-    }
+    const settled = await Promise.allSettled(
+      KINDS.map(async (kind) => {
+        if (await isServed(api, kind)) await settle(api, kind, { ...config, deadline, logger });
+        else logger.info({ resource: kind.name }, "there is no such resource: nothing to do");
+      }),
+    );
+    for (const result of settled) if (result.status === "rejected") throw result.reason;
   } finally {
     api.close();
   }

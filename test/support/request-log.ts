@@ -25,6 +25,8 @@ export class RequestLog {
   readonly requests: LoggedRequest[] = [];
   /** The most writes that were under way at once. */
   peakWrites = 0;
+  /** A request goes on when this is through. */
+  hold: ((request: LoggedRequest) => Promise<void>) | undefined;
   readonly #writes = new Set<http.IncomingMessage>();
   readonly #server: http.Server;
   readonly #listeners = new Set<() => void>();
@@ -51,7 +53,7 @@ export class RequestLog {
         onwards.destroy();
         this.#writes.delete(request);
       });
-      request.pipe(onwards);
+      void Promise.resolve(this.hold?.(logged)).then(() => request.pipe(onwards));
       for (const listener of this.#listeners) listener();
     });
     this.#server.on("close", () => {
