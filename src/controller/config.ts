@@ -34,7 +34,7 @@ interface Parsed {
   readonly kubeconfig?: string;
   readonly namespace?: string;
   readonly gracePeriod: number;
-  readonly noAgentAfter: number;
+  readonly agentlessAfter: number;
   readonly leaseDuration: number;
   readonly renewDeadline: number;
   readonly retryPeriod: number;
@@ -51,7 +51,7 @@ export function addControllerFlags(command: Command): Command {
     fallback: "90s",
     parse: duration,
   });
-  option(command, "no-agent-after", "how long a node must have no agent until its Containers say so", {
+  option(command, "agentless-after", "how long a node must have no agent until its Containers say so", {
     fallback: "30s",
     parse: duration,
   });
@@ -93,7 +93,7 @@ export function readControllerConfig(command: Command, env: NodeJS.ProcessEnv): 
     ...clientConfig(parsed, env),
     ...(namespace === undefined || namespace === "" ? {} : { namespace }),
     podName: env["POD_NAME"] ?? hostname(),
-    patience: { noAgentMs: parsed.noAgentAfter, graceMs: parsed.gracePeriod },
+    patience: { noAgentMs: parsed.agentlessAfter, graceMs: parsed.gracePeriod },
     election: { leaseMs: leaseDuration, renewDeadlineMs: renewDeadline, retryMs: retryPeriod },
     metricsAddress: parsed.metricsAddress,
   };

@@ -19,6 +19,18 @@ describe("ObjectCache", () => {
     expect(cache.apply("MODIFIED", object("a", 15))).toMatchObject({ key: "ns/a" });
   });
 
+  it("keeps and reports of each object what is asked for, however it comes", () => {
+    const cache = new ObjectCache(
+      () => true,
+      ({ metadata }) => ({ metadata }),
+    );
+    const large = (version: number) => object("a", version, { spec: { large: true } });
+    expect(cache.replace([large(1)])[0]?.object).toEqual(object("a", 1));
+    expect(cache.apply("MODIFIED", large(2))?.object).toEqual(object("a", 2));
+    cache.put(large(3));
+    expect(cache.get("ns/a")).toEqual(object("a", 3));
+  });
+
   it("reports someone's write that lies between, with the newer object", () => {
     const cache = filled();
     cache.put(object("a", 12));

@@ -11,7 +11,7 @@ const READY_TIMEOUT_MS = 30_000;
 const SYSTEM = "berth-system";
 
 /** Waits, milliseconds or so, that a test need not sit through. */
-const QUICK = { "grace-period": "2s", "no-agent-after": "500ms" };
+const QUICK = { "grace-period": "2s", "agentless-after": "500ms" };
 
 /** What a controller is started with. */
 export interface TestControllerOptions {
