@@ -26,7 +26,7 @@ import { generationOf, keyOf as recordKey } from "./lifecycle/record.ts";
 import { releaseLeases, removeOrphan, sweep } from "./lifecycle/remove.ts";
 import { takeStock } from "./lifecycle/observe.ts";
 import { StatusWriter } from "./lifecycle/status-writer.ts";
-import { detectCgroups, nodeFacts } from "./node/index.ts";
+import { detectCgroups, nodeFacts, podRoot } from "./node/index.ts";
 import { correlated, HealthServer } from "./telemetry/index.ts";
 // Not by the index: the commands on the node do without.
 import { Metrics } from "./telemetry/metrics.ts";
@@ -94,7 +94,7 @@ export class Agent {
     this.#health = health;
     const metrics = this.#makeMetrics();
     this.#metrics = metrics;
-    this.#api = KubeApi.load({ kubeconfig: config.kubeconfig, observer: metrics });
+    this.#api = KubeApi.load({ kubeconfig: config.kubeconfig, root: podRoot(), observer: metrics });
     this.#containerd = new Containerd({
       address: config.containerdAddress,
       namespace: config.containerdNamespace,

@@ -4,12 +4,12 @@
  */
 import { readFileSync } from "node:fs";
 import { availableParallelism, hostname } from "node:os";
-import { basename, isAbsolute } from "node:path";
+import { basename, isAbsolute, join } from "node:path";
 import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
 import { parse } from "yaml";
 import { LEVELS, type Level, parseQuantity } from "./api/index.ts";
-import { type CgroupLimits, isSlice, slicePath } from "./node/index.ts";
+import { type CgroupLimits, isSlice, podRoot, slicePath } from "./node/index.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "./telemetry/index.ts";
 
 /** A runtime handler: containerd's name of the runtime, and the options it is given. */
@@ -260,7 +260,7 @@ const isEmpty = (value: string | undefined): value is undefined | "" => value ==
 
 function fileValues(path: string | undefined): { values: Values; runtimes: Record<string, RuntimeHandler> } {
   if (path === undefined) return { values: {}, runtimes: {} };
-  const content: unknown = parse(readFileSync(path, "utf8")) ?? {};
+  const content: unknown = parse(readFileSync(join(podRoot(), path), "utf8")) ?? {};
   if (typeof content !== "object" || Array.isArray(content))
     throw new InvalidArgumentError(`${path}: must be a YAML mapping`);
   const { runtimes, ...values } = content as Record<string, unknown>;

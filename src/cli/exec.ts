@@ -8,7 +8,7 @@ import { ContainerdError } from "../containerd/index.ts";
 import type { Record } from "../lifecycle/record.ts";
 import { Exec, execDirectory } from "../lifecycle/exec.ts";
 import { keyOf } from "../lifecycle/record.ts";
-import { errorCode } from "../node/index.ts";
+import { errorCode, programLine } from "../node/index.ts";
 import { classifyStartError, execProcess, type ResolvedUser, resolveUser, SpecError } from "../oci/index.ts";
 import { RootFilesystem } from "../storage/index.ts";
 import { CommandFailure, findContainer, onNode, type ThisNode } from "./node.ts";
@@ -164,7 +164,8 @@ function rawTerminal(stack: DisposableStack): void {
   process.once("exit", restore);
   process.stdin.setRawMode(true);
   // Node's raw mode goes on turning line feeds into two characters, which the process's own terminal has seen to already.
-  spawnSync("stty", ["-opost"], { stdio: ["inherit", "ignore", "ignore"] });
+  const [program, ...args] = programLine("stty", ["-opost"]);
+  spawnSync(program, args, { stdio: ["inherit", "ignore", "ignore"] });
   stack.defer(() => {
     process.off("exit", restore);
     restore();

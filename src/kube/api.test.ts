@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "@jest/globals";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -264,5 +264,13 @@ describe("KubeApi", () => {
     expect(api.namespace).toBe("here");
     expect(authorization).toBe("Bearer from-file");
     expect(server.api().namespace).toBe("berth-system");
+
+    // As in a Pod, from the node's namespaces: all its files are below the image's root.
+    const inPod = { ...kubeconfig, users: [{ name: "u", user: { tokenFile: "/elsewhere/token" } }] };
+    await mkdir(join(folder, "elsewhere"));
+    await writeFile(join(folder, "elsewhere/token"), "from-below\n");
+    await writeFile(join(folder, "kubeconfig"), JSON.stringify(inPod));
+    await KubeApi.load({ kubeconfig: "/kubeconfig", root: folder }).get("/x");
+    expect(authorization).toBe("Bearer from-below");
   });
 });

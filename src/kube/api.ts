@@ -70,11 +70,12 @@ export class KubeApi {
   }
 
   /**
-   * An API with the credentials of a kubeconfig file, else of the pod's ServiceAccount, else of kubectl's default file.
+   * An API with the credentials of a kubeconfig file, else of the pod's ServiceAccount, else of kubectl's default file;
+   * these lie below `root`, if that is given.
    * @throws Error when there are none or they can't be read.
    */
-  static load(options: { kubeconfig?: string | undefined; observer?: RequestObserver } = {}): KubeApi {
-    return new KubeApi(loadKubeConfig(options.kubeconfig), options.observer);
+  static load(options: { kubeconfig?: string | undefined; root?: string; observer?: RequestObserver } = {}): KubeApi {
+    return new KubeApi(loadKubeConfig(options.kubeconfig, options.root), options.observer);
   }
 
   /** The server's address, for messages. */

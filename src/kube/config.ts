@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node";
 import { parse } from "yaml";
 
@@ -23,17 +23,37 @@ function useTokenFiles(config: KubeConfig, file: string): void {
   });
 }
 
+/** What a kubeconfig names by absolute paths lies below the root, too; the others are below it by now. */
+function moveFiles(config: KubeConfig, root: string): void {
+  const move = <T extends object>(entry: T): T =>
+    Object.fromEntries(
+      Object.entries(entry).map(([key, value]: [string, unknown]) =>
+        key.endsWith("File") && typeof value === "string" && !value.startsWith(root)
+          ? [key, join(root, value)]
+          : [key, value],
+      ),
+    ) as T;
+  config.clusters = config.clusters.map(move);
+  config.users = config.users.map((user) => {
+    const moved = move(user);
+    const provider = moved.authProvider as { name: string; config: object } | undefined;
+    return provider === undefined ? moved : { ...moved, authProvider: { ...provider, config: move(provider.config) } };
+  });
+}
+
 /**
  * The credentials: of the kubeconfig file when one is named, else of the pod's ServiceAccount, else kubectl's default
  * places (`$KUBECONFIG`, `~/.kube/config`).
+ * @param root the directory that all their files lie below, as if it were `/`
  * @throws Error when the file can't be read or its current context names no cluster.
  */
-export function loadKubeConfig(kubeconfig: string | undefined): KubeConfig {
+export function loadKubeConfig(kubeconfig: string | undefined, root = ""): KubeConfig {
   const config = new KubeConfig();
   if (kubeconfig !== undefined && kubeconfig !== "") {
-    config.loadFromFile(kubeconfig);
-    useTokenFiles(config, kubeconfig);
-  } else if (process.env["KUBERNETES_SERVICE_HOST"] !== undefined) config.loadFromCluster();
+    config.loadFromFile(join(root, kubeconfig));
+    useTokenFiles(config, join(root, kubeconfig));
+    if (root !== "") moveFiles(config, root);
+  } else if (process.env["KUBERNETES_SERVICE_HOST"] !== undefined) config.loadFromCluster(root);
   else config.loadFromDefault();
   if (config.getCurrentCluster() === null) {
     const context = config.getCurrentContext() || "(none)";

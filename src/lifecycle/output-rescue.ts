@@ -9,7 +9,7 @@ import { constants } from "node:fs";
 import { open, readdir, readFile, readlink, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import { orMissing } from "../node/index.ts";
+import { type Cgroups, orMissing } from "../node/index.ts";
 
 /** A run of a container whose output goes to a file through pipes. */
 export interface OutputRun {
@@ -30,11 +30,14 @@ const SCRIPT = `exec 3</proc/self/fd/0 </dev/null >>"$1" 2>/dev/null; cd /; unti
 /** Looks after the outputs of all runs. Nothing here throws. */
 export class OutputRescue {
   readonly #logger: Logger;
+  readonly #script: string;
   readonly #runs = new Map<string, OutputRun>();
   #checking: Promise<void> = Promise.resolve();
 
-  constructor(options: { logger: Logger }) {
+  /** @param options.cgroups of the node */
+  constructor(options: { cgroups: Pick<Cgroups, "hierarchies">; logger: Logger }) {
     this.#logger = options.logger;
+    this.#script = `${leaveCgroups(options.cgroups)} ${SCRIPT}`;
   }
 
   /** Follows a key's run, or none any more. One that is new here may have been given up before. */
@@ -54,7 +57,7 @@ export class OutputRescue {
     this.#checking = this.#checking.then(async () => {
       for (const run of runs) {
         try {
-          if (await rescue(run)) {
+          if (await rescue(run, this.#script)) {
             this.#logger.warn({ log: run.log, pid: run.pid }, "took over output that the shim had given up");
             run.onRescue();
           }
@@ -67,7 +70,7 @@ export class OutputRescue {
 }
 
 /** Answers whether a stream had to be taken over. */
-async function rescue({ pid, log }: OutputRun): Promise<boolean> {
+async function rescue({ pid, log }: OutputRun, script: string): Promise<boolean> {
   const [own, shims, file] = await Promise.all([
     openFiles(pid),
     parentOf(pid).then(openFiles),
@@ -85,18 +88,26 @@ async function rescue({ pid, log }: OutputRun): Promise<boolean> {
   if (held.filter((path) => path === file || path === `${file} (deleted)`).length >= pipes.size) return false;
   const commands = await allCommands();
   const orphans = [...pipes].filter(([pipe]) => !commands.has(commandOf(file, pipe)));
-  for (const [pipe, fd] of orphans) await takeOver(`/proc/${pid}/fd/${fd}`, file, pipe);
+  for (const [pipe, fd] of orphans) await takeOver(`/proc/${pid}/fd/${fd}`, script, file, pipe);
   return orphans.length > 0;
 }
 
-async function takeOver(path: string, log: string, pipe: string): Promise<void> {
+async function takeOver(path: string, script: string, log: string, pipe: string): Promise<void> {
   await using stream = await open(path, constants.O_RDWR | constants.O_NONBLOCK);
-  const shell = spawn("/bin/sh", ["-c", SCRIPT, NAME, log, pipe], {
+  const shell = spawn("/bin/sh", ["-c", script, NAME, log, pipe], {
     detached: true,
     stdio: [stream.fd, "ignore", "ignore"],
   });
   shell.unref();
   await once(shell, "spawn");
+}
+
+/**
+ * The beginning of a rescuer's script: it leaves the agent's cgroup, for a Pod or a service is ended with all that is in its
+ * own. Its children are to be out of there, too, hence by itself.
+ */
+function leaveCgroups({ hierarchies }: Pick<Cgroups, "hierarchies">): string {
+  return hierarchies.map(({ mountPoint }) => `echo 0 2>/dev/null >'${mountPoint}/cgroup.procs';`).join(" ");
 }
 
 /** How a rescuer's command line ends. */

@@ -186,7 +186,7 @@ export function makeParts(settings: NodeSettings): Parts {
     events.event(nodeReference(config.nodeName), type, reason, message);
   };
   const volumes = new Volumes({ stateDir, dataDir });
-  const outputs = new OutputRescue({ logger });
+  const outputs = new OutputRescue({ cgroups: facts.cgroups, logger });
   const disks = diskWatch(settings, announceNode, outputs);
   const records = new Records(containerd);
   const checkpointData = new CheckpointData({ stateDir, dataDir });

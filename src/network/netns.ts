@@ -2,7 +2,7 @@
 // lives without a process in it. They lie in Berth's own directory, where `ip netns` does not list them.
 import { mkdir, open, rm, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
-import { orMissing, run, unmount } from "../node/index.ts";
+import { programLine, orMissing, run, unmount } from "../node/index.ts";
 
 const NSFS_MAGIC = 0x6e736673;
 
@@ -15,7 +15,7 @@ export async function createNetns(path: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o711 });
   await (await open(path, "w", 0o444)).close();
   // One process does it all: unshare(1) makes the namespace and mounts it on the file, then becomes ip(8) inside.
-  await run("unshare", [`--net=${path}`, "ip", "link", "set", "lo", "up"]);
+  await run("unshare", [`--net=${path}`, ...programLine("ip", ["link", "set", "lo", "up"])]);
 }
 
 /**

@@ -21,6 +21,7 @@ export { errorCode, orMissing } from "./errno.ts";
 export { deviceAt, deviceNumbers, devicesAt, hostDevices, kernelAtLeast, nodeFacts } from "./facts.ts";
 export type { HostDevice, NodeFacts } from "./facts.ts";
 export { makeFifos, openFifoReader, openFifoWriter } from "./fifo.ts";
+export { podRoot, programLine } from "./image.ts";
 export { isMounted, listMounts, mount, mountOf, mountsBelow, unmount, unmountBelow } from "./mounts.ts";
 export type { Mount, MountRequest } from "./mounts.ts";
 export { components, makeDirectories, resolveBelow } from "./paths.ts";

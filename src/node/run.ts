@@ -1,7 +1,8 @@
-// Every process Berth starts on the node goes through `run`, so that there is one place which decides in whose
-// namespaces a command runs, how long it may take and how much of its output is kept.
+// Every process Berth starts on the node goes through `run`, so that there is one place which decides whose program a
+// command is, how long it may take and how much of its output is kept.
 import { spawn } from "node:child_process";
 import { errorCode } from "./errno.ts";
+import { programLine } from "./image.ts";
 
 const DEFAULT_TIMEOUT_MS = 60_000;
 const DEFAULT_MAX_OUTPUT_BYTES = 1024 * 1024;
@@ -70,9 +71,10 @@ export function isCommandMissing(error: unknown): boolean {
  * @throws CommandError
  */
 export function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<Output> {
-  const commandLine = [command, ...args];
+  const words = [command, ...args];
+  const [program, ...programArgs] = programLine(command, args);
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, {
+    const child = spawn(program, programArgs, {
       // The first three are pipes in any case, which is what its type says.
       stdio: ["pipe", "pipe", "pipe", ...(options.fds ?? [])] as unknown as "pipe",
       detached: true,
@@ -81,7 +83,7 @@ export function run(command: string, args: readonly string[], options: RunOption
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     });
     child.once("error", (cause) => {
-      reject(new CommandError(commandLine, { stdout: "", stderr: "", cause }));
+      reject(new CommandError(words, { stdout: "", stderr: "", cause }));
     });
     // It could not be started, as is told in a moment; with too many files open it has no streams either.
     if (child.pid === undefined) return;
@@ -101,7 +103,7 @@ export function run(command: string, args: readonly string[], options: RunOption
       if (exitCode === 0 && !timedOut) resolve(output());
       else
         reject(
-          new CommandError(commandLine, {
+          new CommandError(words, {
             ...output(),
             exitCode: exitCode ?? undefined,
             signal: signal ?? undefined,
