@@ -28,6 +28,10 @@ tools: ## Fetch or build what the cluster is made of (cached outside the checkou
 build: deps ## Compile to dist/
 	npm run build
 
+.PHONY: image
+image: deps tools ## Build the image as an OCI archive, unless one of these sources is there; prints its path
+	hack/image.sh
+
 # What has just been compiled.
 demo up test-chaos test-load: export BERTH_PROGRAM := $(CURDIR)/dist/main.js
 

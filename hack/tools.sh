@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Brings the real parts that Berth is developed and tested on to a Debian 12 machine: containerd, runc, CRIU, CNI plugins,
-# a registry, etcd, kube-apiserver, kubectl, and dockerd to compare with. Everything that may not touch the machine itself
+# a registry, etcd, kube-apiserver, kubectl, dockerd to compare with, and what builds the image. Everything that may not touch the machine itself
 # (daemons above all: their packages would start services) is unpacked into a cache outside the checkout, and run from there.
 #
 #   BERTH_CACHE         the cache (default: ~/.cache/berth)
@@ -36,7 +36,7 @@ die() { printf 'tools.sh: %s\n' "$*" >&2; exit 1; }
 # Commands of the machine itself, with the packages that bring them.
 missing_packages() {
   local pair
-  for pair in iptables:iptables nft:nftables ip:iproute2 openssl:openssl curl:curl flock:util-linux ps:procps; do
+  for pair in iptables:iptables nft:nftables ip:iproute2 openssl:openssl curl:curl flock:util-linux ps:procps buildah:buildah mmdebstrap:mmdebstrap; do
     command -v "${pair%%:*}" >/dev/null || printf '%s\n' "${pair#*:}"
   done
   [ -e /etc/ssl/certs/ca-certificates.crt ] || printf 'ca-certificates\n'

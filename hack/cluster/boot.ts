@@ -49,6 +49,13 @@ export function sinceBoot(node: Booted, busybox: string, command: Command): Comm
   return [...unshare, SCRIPT, node.runDir, dirname(node.runDir), file, busybox, ...command];
 }
 
+/** The command with which a program runs below a first process of its own; when that is killed, all below it are. */
+export function onMachine(command: Command): Command {
+  const unshare = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--propagation", "unchanged"] as const;
+  // The shell takes leave of whoever ends without a parent, as a first process must.
+  return [...unshare, "--mount-proc", "--", "/bin/sh", "-c", '"$@" & wait "$!"', "init", ...command];
+}
+
 function bootIDFile({ dir }: Booted): string {
   return join(dir, "boot_id");
 }

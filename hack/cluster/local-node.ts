@@ -4,8 +4,8 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { connect } from "node:net";
 import { join, resolve } from "node:path";
-import { run } from "../../src/node/index.ts";
-import { boot, sinceBoot } from "./boot.ts";
+import { isMounted, run } from "../../src/node/index.ts";
+import { boot, onMachine, sinceBoot } from "./boot.ts";
 import { containerdConfig } from "./containerd-config.ts";
 import { Daemon, DaemonError, killAll, processesNaming } from "./daemon.ts";
 import { joinMachine, leaveMachine } from "./machine.ts";
@@ -44,6 +44,8 @@ export type LocalNodeOptions = {
   registryHostsDir?: string;
   /** The agent's program with its subcommand; {@link AGENT} if absent. */
   agent?: readonly [string, ...string[]] | undefined;
+  /** It is a machine of its own as far as processes and mounts go: its containerd is below a first process, /proc/1. */
+  asMachine?: boolean;
   /** More of the agent's flags, without the dashes. They win over those that follow from the options above. */
   flags?: Readonly<Record<string, string>>;
   tools?: Tools;
@@ -124,6 +126,9 @@ export class LocalNode {
     this.containerdVersion = options.version ?? this.containerdVersion;
     for (const dir of [this.dir, this.runDir]) mkdirSync(dir, { recursive: true, mode: 0o711 });
     await joinMachine(this.dir);
+    const asMachine = this.#options.asMachine === true;
+    // What is mounted in there is to be seen from here.
+    if (asMachine && !(await isMounted(this.runDir))) await boot(this);
     const bin = this.#tools.containerdDir(this.containerdVersion);
     const config = join(this.dir, "containerd.toml");
     const paths = {
@@ -132,7 +137,8 @@ export class LocalNode {
       address: this.containerdAddress,
     };
     writeFileSync(config, containerdConfig(this.containerdVersion, paths));
-    this.#containerd.start([join(bin, "containerd"), "--config", config], {
+    const command = [join(bin, "containerd"), "--config", config] as const;
+    this.#containerd.start(asMachine ? onMachine(command) : command, {
       env: {
         PATH: this.#containerdPath(bin, options.criu ?? true),
         ...(this.#options.caFile === undefined ? {} : { SSL_CERT_FILE: this.#options.caFile }),

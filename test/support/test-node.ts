@@ -31,7 +31,7 @@ const DEFAULT_TIMEOUT_MS = 30_000;
 const SETTLE_MS = 5000;
 
 /** Options of a test file's node. */
-export interface TestNodeOptions extends Partial<Pick<LocalNodeOptions, "flags" | "containerd">> {
+export interface TestNodeOptions extends Partial<Pick<LocalNodeOptions, "flags" | "containerd" | "asMachine">> {
   /** Start the agent with the node (default). */
   readonly startAgent?: boolean;
   /** A control plane of the file's own, instead of the one that all files share: for tests that take it away. */
@@ -260,7 +260,7 @@ export function nodeIndex(): number {
 }
 
 async function openNode(options: TestNodeOptions): Promise<TestNode> {
-  const { flags, containerd = CONTAINERD, startAgent = true, ownControlPlane = false } = options;
+  const { flags, containerd = CONTAINERD, startAgent = true, ownControlPlane = false, asMachine = false } = options;
   const dir = sharedDir();
   const index = nodeIndex();
   const cluster = new Cluster(ownControlPlane ? { dir: join(dir, `cluster-${index}`), nodes: 0 } : { dir });
@@ -273,6 +273,7 @@ async function openNode(options: TestNodeOptions): Promise<TestNode> {
     index,
     name: `node-${index}`,
     containerd,
+    asMachine,
     caFile: cluster.registry.caFile,
     kubeconfig,
     ...(containerd === "2.1" ? { registryHostsDir: cluster.registry.hostsDir } : {}),

@@ -30,16 +30,17 @@ function pressureOf({ status }: Container): Condition | undefined {
   return status?.conditions?.find(({ type }) => type === "DiskPressure");
 }
 
-/** The command lines of the shells that have taken over an output. */
-function rescuers(container: Container): number {
-  const lines = readdirSync("/proc").map((pid) => {
-    try {
-      return /^\d+$/.test(pid) ? readFileSync(`/proc/${pid}/cmdline`, "utf8") : "";
-    } catch {
-      return "";
-    }
-  });
-  return lines.filter((line) => line.includes(`berth-output\0${logOf(container)}\0`)).length;
+/** The processes of the shells that have taken over an output. */
+function rescuers(container: Container): string[] {
+  return readdirSync("/proc").filter((pid) => textOf(pid, "cmdline").includes(`berth-output\0${logOf(container)}\0`));
+}
+
+function textOf(pid: string, name: string): string {
+  try {
+    return /^\d+$/.test(pid) ? readFileSync(`/proc/${pid}/${name}`, "utf8") : "";
+  } catch {
+    return "";
+  }
 }
 
 /** Waits for something that nothing tells of. */
@@ -82,7 +83,7 @@ describe("a full disk of the logs", () => {
     expect(ready).toBe(true);
     expect(lines.join()).toContain(`disk: full: the disk of ${logs()} has `);
     // One write for a change: what the shim has given up is taken over without another.
-    await until("a rescue", () => rescuers(writer) > 0);
+    await until("a rescue", () => rescuers(writer).length > 0);
     const { resourceVersion } = test().get(writer)?.metadata ?? {};
     expect(resourceVersion).toBe(told.metadata.resourceVersion);
 
@@ -99,12 +100,14 @@ describe("a full disk of the logs", () => {
     // Another agent finds it taken over.
     await test().node.stopAgent("kill");
     const before = rescuers(writer);
+    // In no cgroup with which the agent's Pod or service would end them: in none but the roots.
+    for (const pid of before) expect(textOf(pid, "cgroup")).toMatch(/^(\d+:[^:]*:\/\n)+$/);
     test().node.startAgent();
     await test().node.agentReady();
     await until("output under the next agent", () => statSync(logOf(writer)).size > size + 20_000);
-    expect(rescuers(writer)).toBe(before);
+    expect(rescuers(writer)).toEqual(before);
     await test().delete(writer);
-    await until("the rescuer's end", () => rescuers(writer) === 0);
+    await until("the rescuer's end", () => rescuers(writer).length === 0);
     await test().delete(silent);
   });
 
