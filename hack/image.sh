@@ -49,7 +49,8 @@ make_debian() {
     --dpkgopt='path-include=/usr/share/doc/*/copyright' \
     --customize-hook='rm -f "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/* "$1"/etc/resolv.conf "$1"/etc/hostname' \
     --customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/* "$1"/var/log/*' \
-    bookworm "$work/debian.tar" "deb $(debian_site) bookworm main" >&2
+    bookworm "$work/debian.tar" "deb $(debian_site) bookworm main" >"$work/log" 2>&1 ||
+    { cat "$work/log" >&2; die "mmdebstrap failed"; }
   container=$(buildah from scratch)
   buildah add --quiet "$container" "$work/debian.tar" / >/dev/null
   sources http://deb.debian.org/debian >"$work/debian.sources"
