@@ -10,20 +10,15 @@ WORKDIR /build
 COPY package.json package-lock.json ./
 # No package needs its scripts here; those of the development tools would fetch programs.
 RUN npm ci --ignore-scripts --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json ./
+COPY hack/build.ts hack/
 COPY src src
-RUN npm run build -- --sourceMap false && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
-# What a program does not read: types, source maps, documentation, tests. Licences stay.
-RUN rm -rf node_modules/@types node_modules/undici-types node_modules/.bin \
-  && find node_modules -type f \
-    \( -name '*.ts' -o -name '*.cts' -o -name '*.mts' -o -name '*.map' -o -name '*.flow' -o -iname '*.md' ! -iname 'licen*' \) -delete \
-  && find node_modules -depth -type d \( -name test -o -name tests -o -name __tests__ -o -name docs -o -name examples \
-    -o -name benchmarks -o -name .github \) -exec rm -rf {} + \
-  && find node_modules -depth -type d -empty -delete
+# What the program needs of its packages is compiled into it, with their licences beside.
+RUN npm run build
 # Where the agent, in the node's namespaces, finds the loader and the libraries of the image's programs: by relative links,
 # for absolute ones would lead to the node's.
 RUN mkdir -p /image/opt/berth /image/usr/local/bin \
-  && mv dist node_modules package.json /image/opt/berth/ \
+  && mv dist /image/opt/berth/ \
   && cp "$(command -v node)" /image/usr/local/bin/node \
   && libraries=$(dirname "$(ldconfig -p | sed -n 's/^.*libc\.so\.6 .* => //p' | head -n 1)") \
   && ln -s "../..$(readlink -f "$libraries")" /image/opt/berth/lib \

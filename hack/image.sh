@@ -30,7 +30,7 @@ fingerprint() {
   cd "$root"
   {
     printf '%s\n' "$name" "$bases"
-    find Dockerfile .dockerignore LICENSE NOTICE image package.json package-lock.json src tsconfig.json tsconfig.build.json \
+    find Dockerfile .dockerignore LICENSE NOTICE image package.json package-lock.json src hack/build.ts tsconfig.json \
       -type f ! -name '*.test.ts' ! -name '*.test-support.ts' ! -path '*/testdata/*' -print0 |
       LC_ALL=C sort -z | xargs -0 sha256sum
   } | sha256sum | cut -c1-16
