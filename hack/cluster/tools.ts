@@ -12,6 +12,9 @@ export type Tools = {
   readonly kubeApiserver: string;
   readonly etcd: string;
   readonly kubectl: string;
+  readonly helm: string;
+  /** A server of CustomResourceDefinitions alone, of a current Kubernetes. */
+  readonly crdServer: string;
   readonly dockerRegistry: string;
   readonly busybox: string;
   /** Directory of dockerd and docker-proxy. */
@@ -48,6 +51,12 @@ export function findTools(env: NodeJS.ProcessEnv = process.env): Tools {
     },
     get kubectl() {
       return present(join(cache, "kubectl/usr/bin"), "kubectl");
+    },
+    get helm() {
+      return present(join(cache, "helm"), "helm");
+    },
+    get crdServer() {
+      return present(join(cache, "crd-server"), "apiextensions-apiserver");
     },
     get dockerRegistry() {
       return present(join(cache, "docker-registry/usr/bin"), "docker-registry");
