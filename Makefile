@@ -72,7 +72,7 @@ test-load: build tools ## Many Containers, the agent killed half-way, its memory
 	node test/chaos/load.ts
 
 .PHONY: generate
-generate: deps ## Write the CRDs and the protocol code anew
+generate: deps tools ## Write the CRDs, the manifests and the protocol code anew
 	npm run generate
 
 .PHONY: format

@@ -109,10 +109,19 @@ export class Cluster {
 
   async #startControlPlane(): Promise<void> {
     await this.controlPlane.start();
+    await this.install();
+  }
+
+  /**
+   * Gives the API server what it needs of Berth: the CRDs, and the agents' rights by the manifests, which are the chart's.
+   * The Secrets and ConfigMaps that agents may read are those of `default`.
+   */
+  async install(): Promise<void> {
     const crds = join(MANIFESTS, "crd");
     for (const rights of ["rbac.yaml", "rbac-controller.yaml"]) {
       await this.controlPlane.kubectl(["apply", "-f", join(MANIFESTS, rights)]);
     }
+    await this.controlPlane.kubectl(["apply", "-f", "-"], JSON.stringify(REFERENCES));
     // Servers before 1.25 do not know all fields of the CRDs; they drop what they do not know.
     await this.controlPlane.kubectl(["apply", "--validate=false", "-f", crds]);
     await this.controlPlane.kubectl(["wait", "--for=condition=Established", "--timeout=30s", "-f", crds]);
@@ -183,6 +192,15 @@ export class Cluster {
     return join(this.dir, "cluster.json");
   }
 }
+
+/** As the chart's `references.namespaces` makes it. */
+const REFERENCES = {
+  apiVersion: "rbac.authorization.k8s.io/v1",
+  kind: "RoleBinding",
+  metadata: { name: "berth-references", namespace: "default" },
+  roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "berth-references" },
+  subjects: [{ kind: "ServiceAccount", name: "berth", namespace: "berth-system" }],
+};
 
 const DEFAULTS: Saved = { nodes: 1, containerd: "2.1", firstIndex: 1 };
 

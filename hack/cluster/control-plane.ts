@@ -147,6 +147,8 @@ export class ControlPlane {
       "service-account-key-file": server.certificate,
       "service-cluster-ip-range": "10.96.0.0/24",
       "authorization-mode": "RBAC",
+      // The agents' pods are.
+      "allow-privileged": "true",
       profiling: "false",
     };
     return Object.entries(flags).map(([name, value]) => `--${name}=${value}`);

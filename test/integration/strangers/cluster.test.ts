@@ -120,8 +120,7 @@ describe("an etcd that is lost", () => {
       const running = await test().untilCondition(created, "Ready");
       const held = await test().audit();
       await controlPlane.loseEtcd();
-      await kubectl("apply", "-f", join(MANIFESTS, "rbac.yaml"));
-      await applyCRDs();
+      await cluster.install();
       await test().lookAnew();
       // With the new cluster's credentials, as an administrator would give it.
       await node.stopAgent();
