@@ -74,3 +74,15 @@ capabilities:
 seccompProfile:
   type: RuntimeDefault
 {{- end }}
+
+{{/* Takes from a CRD, in place, what servers that are older than it would refuse: the agents check by themselves. */}}
+{{- define "berth.forOlder" -}}
+{{- $node := .node -}}
+{{- if kindIs "map" $node -}}
+{{- if semverCompare "<1.25.0-0" .version }}{{ $_ := unset $node "x-kubernetes-validations" }}{{ end -}}
+{{- $_ := unset $node "selectableFields" -}}
+{{- range $node }}{{ include "berth.forOlder" (dict "node" . "version" $.version) }}{{ end -}}
+{{- else if kindIs "slice" $node -}}
+{{- range $node }}{{ include "berth.forOlder" (dict "node" . "version" $.version) }}{{ end -}}
+{{- end -}}
+{{- end }}

@@ -203,6 +203,23 @@ describe("the chart's CRDs", () => {
   });
 });
 
+describe("the chart's CRDs for older servers", () => {
+  it.each([
+    ["1.20", false, false],
+    ["1.24", false, false],
+    ["1.25", true, false],
+    ["1.29", true, false],
+    ["1.30", true, true],
+  ])("have for %s no field that it refuses", async (version, hasRules, isSelectable) => {
+    const crds = (await rendered({}, version)).filter(({ kind }) => kind === "CustomResourceDefinition");
+    expect(crds).toHaveLength(2);
+    const text = JSON.stringify(crds);
+    expect(text.includes("x-kubernetes-validations")).toBe(hasRules);
+    expect(text.includes("selectableFields")).toBe(isSelectable);
+    expect(text).not.toMatch(/:\d+(\.\d+)?e\+/);
+  });
+});
+
 describe("the chart's telemetry", () => {
   it("is what lies in alerts/ and dashboards/", async () => {
     const objects = await rendered({ "monitoring.prometheusRule.enabled": true, "monitoring.dashboard.enabled": true });
