@@ -21,5 +21,5 @@ export default tseslint.config(
     files: ["**/*.test.ts"],
     rules: { "max-lines-per-function": "off" },
   },
-  { files: ["**/*.js"], ...tseslint.configs.disableTypeChecked },
+  { files: ["**/*.js", "**/*.mjs"], ...tseslint.configs.disableTypeChecked },
 );
