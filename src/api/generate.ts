@@ -15,7 +15,7 @@ const yaml = (...objects: object[]): string =>
   HEADER + objects.map((object) => stringify(object, { lineWidth: 0, aliasDuplicateObjects: false })).join("---\n");
 
 /** The manifests by the names of their files, below {@link MANIFESTS} and in the chart, which can't read what lies outside of it. */
-function manifests(): Record<string, string> {
+export function manifests(): Record<string, string> {
   return {
     "crd/containers.yaml": yaml(containerCRD()),
     "crd/containercheckpoints.yaml": yaml(checkpointCRD()),
