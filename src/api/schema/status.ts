@@ -82,7 +82,7 @@ export const containerStatus = object(
     nodeName: optional(text("The node whose agent serves this Container.", { max: 253 })),
     state: optional(
       word(
-        "What the container is now: Pending (not started yet), Running, Paused, Restarting, Exited, Dead (its removal failed half-way), Removing; Unknown is reserved.",
+        "What the container is now: Pending (not started yet), Running, Paused, Restarting, Exited, Dead (its removal failed half-way), Removing; Unknown: its agent is silent, and the controller says so.",
         STATES,
       ),
     ),
