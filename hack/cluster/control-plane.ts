@@ -1,6 +1,6 @@
 // etcd and kube-apiserver on loopback: a control plane of which only the API is there. No controller-manager runs, so
 // nothing makes default ServiceAccounts, and a Namespace that is deleted stays in Terminating.
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
 import { join, resolve } from "node:path";
 import { run } from "../../src/node/index.ts";
@@ -78,9 +78,35 @@ export class ControlPlane {
 
   /** Another cluster at the same address, with the same keys: etcd's data is lost, and a new one is begun. */
   async loseEtcd(): Promise<void> {
+    await this.#withoutEtcd((data) => {
+      rmSync(data, { recursive: true });
+    });
+  }
+
+  /** Makes a backup of etcd, in the place of an earlier one. */
+  async backUpEtcd(): Promise<void> {
+    await this.#withoutEtcd((data) => {
+      rmSync(this.#backup, { recursive: true, force: true });
+      cpSync(data, this.#backup, { recursive: true });
+    });
+  }
+
+  /** The same cluster as it was when the backup was made: what has been written since is lost, and versions begin from there. */
+  async restoreEtcd(): Promise<void> {
+    await this.#withoutEtcd((data) => {
+      rmSync(data, { recursive: true });
+      cpSync(this.#backup, data, { recursive: true });
+    });
+  }
+
+  get #backup(): string {
+    return join(this.dir, "etcd-backup");
+  }
+
+  async #withoutEtcd(change: (data: string) => void): Promise<void> {
     await this.#apiserver.kill();
-    await this.#etcd.kill();
-    rmSync(join(this.dir, "etcd"), { recursive: true });
+    await this.#etcd.stop();
+    change(join(this.dir, "etcd"));
     await this.start();
   }
 

@@ -127,6 +127,13 @@ export class KubeApi {
     }
   }
 
+  /** The version that a list of a collection would have now, for the price of one object. */
+  async version(path: string, options: RequestOptions = {}): Promise<string> {
+    const query: Query = { ...options.query, limit: 1 };
+    const { metadata } = await this.#json<ListPage<unknown>>("LIST", path, { ...options, query });
+    return metadata.resourceVersion ?? "";
+  }
+
   /**
    * Opens a watch: resolves when the server has accepted it; the events then come until the server ends the watch.
    * What ends it otherwise is thrown from the iteration; ERROR events are handed on as they are.

@@ -20,12 +20,14 @@ describe("ListWatch", () => {
   let server: FakeServer;
   let watches: { response: ServerResponse; query: URLSearchParams }[];
   let lists: object[];
+  /** What the server says its version is when that alone is asked for. */
+  let version: number;
   let changes: string[];
   let connections: boolean[];
   let running: ListWatch<KubeObject>[];
 
   beforeEach(async () => {
-    [watches, lists, changes, connections, running] = [[], [listOf(10)], [], [], []];
+    [watches, lists, version, changes, connections, running] = [[], [listOf(10)], 1000, [], [], []];
     server = await FakeServer.start(serve);
   });
   afterEach(async () => {
@@ -37,7 +39,19 @@ describe("ListWatch", () => {
     if (url.searchParams.get("watch") === "true") {
       response.writeHead(200).flushHeaders();
       watches.push({ response, query: url.searchParams });
-    } else json(response, 200, (lists.length > 1 ? lists.shift() : lists[0]) ?? {});
+    } else if (asksVersion(url.href)) json(response, 200, listOf(version));
+    else json(response, 200, (lists.length > 1 ? lists.shift() : lists[0]) ?? {});
+  }
+
+  function asksVersion(url: string): boolean {
+    return /[?&]limit=1(&|$)/.test(url);
+  }
+
+  /** How often it was asked for objects, and how often for its version alone. */
+  function asked(): { lists: number; versions: number } {
+    const others = server.requests.filter((request) => !request.includes("watch=true"));
+    const versions = others.filter(asksVersion).length;
+    return { lists: others.length - versions, versions };
   }
 
   function follow(options: Partial<ListWatchOptions<KubeObject>> = {}): ListWatch<KubeObject> {
@@ -105,8 +119,55 @@ describe("ListWatch", () => {
     second.response.write(line("DELETED", object("a", 21)));
     await until(() => changes.length === 2);
     expect(changes).toEqual(["ns/a@11", "ns/a@gone"]);
-    expect(server.requests.filter((request) => !request.includes("watch=true"))).toHaveLength(1);
+    expect(asked()).toEqual({ lists: 1, versions: 1 });
     expect(connections).toEqual([true]);
+  });
+
+  it("asks for nothing but the next watch when one has lasted for as long as it was asked for", async () => {
+    follow({ timers: { ...TIMERS, minSeconds: 1, maxSeconds: 1 } });
+    const { response } = await watchNumber(1);
+    setTimeout(() => response.end(), 1000);
+    await watchNumber(2);
+    expect(asked()).toEqual({ lists: 1, versions: 0 });
+    expect(connections).toEqual([true]);
+  });
+
+  it.each([
+    ["cut", (response: ServerResponse) => response.destroy()],
+    ["ended too soon", (response: ServerResponse) => response.end()],
+    ["silent", () => undefined],
+  ])("lists again when a watch was %s and the server has gone back to an earlier version", async (how, end) => {
+    lists = [listOf(10, object("same", 2), object("other", 3), object("unknown", 9))];
+    const listWatch = follow({ timers: { ...TIMERS, silenceMs: how === "silent" ? 300 : 60_000 } });
+    const { response } = await watchNumber(1);
+    response.write(line("MODIFIED", object("same", 20)));
+    await until(() => listWatch.get("ns/same")?.metadata.resourceVersion === "20");
+    changes.length = 0;
+    version = 8;
+    // Versions are given anew: the same number may stand for another change.
+    lists = [listOf(8, object("same", 2), object("other", 3, { changed: true }))];
+    end(response);
+    expect((await watchNumber(2)).query.get("resourceVersion")).toBe("8");
+    expect(changes.sort()).toEqual(["ns/other@3", "ns/same@2", "ns/unknown@gone"]);
+    expect(listWatch.get("ns/other")).toHaveProperty("changed", true);
+    expect(asked()).toEqual({ lists: 2, versions: 1 });
+  });
+
+  it("asks for the version until it is told, and takes no watch for granted before", async () => {
+    follow();
+    const { response } = await watchNumber(1);
+    let refusals = 0;
+    server.handler = (request, answer, url) => {
+      if (!asksVersion(url.href) || refusals === 2) serve(request, answer, url);
+      else {
+        refusals++;
+        json(answer, 503, status(503, "ServiceUnavailable"));
+      }
+    };
+    response.destroy();
+    expect((await watchNumber(2)).query.get("resourceVersion")).toBe("10");
+    expect(watches).toHaveLength(2);
+    expect(asked()).toEqual({ lists: 1, versions: 3 });
   });
 
   it.each([
@@ -140,7 +201,7 @@ describe("ListWatch", () => {
     const second = await watchNumber(2);
     second.response.write(line("BOOKMARK", object("", 15)));
     await until(() => watches.at(-1)?.query.get("resourceVersion") === "15");
-    expect(server.requests.filter((request) => !request.includes("watch=true"))).toHaveLength(1);
+    expect(asked().lists).toBe(1);
     expect(connections).toEqual([true]);
   });
 
@@ -188,7 +249,7 @@ describe("ListWatch", () => {
     await until(() => changes.length === 2);
     expect(changes).toEqual(["ns/a@11", "ns/b@12"]);
     expect(listWatch.list()).toHaveLength(2);
-    expect(server.requests.filter((request) => !request.includes("watch=true"))).toHaveLength(1);
+    expect(asked()).toEqual({ lists: 1, versions: 1 });
   });
 
   it("lists again after an ERROR event that is not about its version, and reports the differences only", async () => {
@@ -248,10 +309,11 @@ describe("ListWatch", () => {
     await watchNumber(1);
     await server.close();
     await new Promise((resolve) => setTimeout(resolve, 300));
-    lists = [listOf(4, object("restored", 3))];
+    lists = [listOf(11, object("restored", 3))];
     server = await FakeServer.start(serve, port);
-    expect((await watchNumber(2)).query.get("resourceVersion")).toBe("4");
+    expect((await watchNumber(2)).query.get("resourceVersion")).toBe("11");
     expect(changes).toEqual(["ns/restored@3"]);
+    expect(asked().versions).toBe(0);
   });
 
   it("selects by itself where the server does not know the field", async () => {

@@ -4,7 +4,7 @@ import type { KubeApi, Query } from "./api.ts";
 import { backoffMs, type Backoff } from "./backoff.ts";
 import { ApiError, isGone, isUnavailable } from "./errors.ts";
 import { ObjectCache, type Change } from "./object-cache.ts";
-import type { KubeObject } from "./object.ts";
+import { compareVersions, type KubeObject } from "./object.ts";
 import { WATCH_TIMING, watchOnce, type WatchTiming } from "./watch.ts";
 
 export type ListWatchTiming = WatchTiming & {
@@ -18,8 +18,8 @@ export type ListWatchTiming = WatchTiming & {
   /** A watch that ended sooner than this without an event counts as a failure, so that it can't turn into a busy loop. */
   shortMs: number;
   /**
-   * After failing for this long everything is listed again: the server that comes back may have been restored from a
-   * backup, whose versions are behind ours, and a watch from ours would then wait for them in silence.
+   * After failing for this long everything is listed again: a server that comes back restored from a backup may by then
+   * have come to the version that we had, which does not tell any more that it was.
    */
   relistAfterMs: number;
 };
@@ -60,7 +60,8 @@ export type ListWatchOptions<T extends KubeObject> = {
  * A cache of a collection that follows the API server for as long as it lives: list, then watch after watch from the last
  * version seen, which costs nothing but a renewal each 5 to 10 minutes when nothing happens (2 where the server sends no
  * bookmarks; after that time a connection that died in silence is noticed). A version that is too old
- * (410) or an ERROR event leads to a new list, whose differences are reported; failures to backoff and another try, for ever.
+ * (410), or that a server restored from a backup has yet to come to, or an ERROR event leads to a new list, whose differences
+ * are reported; failures to backoff and another try, for ever.
  */
 export class ListWatch<T extends KubeObject> {
   readonly #options: ListWatchOptions<T>;
@@ -73,6 +74,13 @@ export class ListWatch<T extends KubeObject> {
   readonly #held = new Map<string, { writes: number; versions: Set<string> }>();
   /** Where the next watch goes on; undefined: a list is needed. */
   #version: string | undefined;
+  /**
+   * The last watch did not last for as long as it was asked for: the server may have been restored from a backup meanwhile.
+   * Of a version that is still to come, a watch says nothing until it has come.
+   */
+  #doubted = false;
+  /** The server was restored from a backup, and not listed since. */
+  #restored = false;
   /** Since the last watch that worked. */
   #failures = { backoff: 0, refusedBackoff: 0 };
   /** The last failure was a version too old: the list that follows it needs no wait, unless that did not help. */
@@ -149,6 +157,7 @@ export class ListWatch<T extends KubeObject> {
   async #run(): Promise<void> {
     while (!this.#stopped()) {
       try {
+        if (this.#doubted) await this.#askVersion();
         if (this.#version === undefined) await this.#list();
         else await this.#watch(this.#version);
       } catch (error) {
@@ -165,14 +174,29 @@ export class ListWatch<T extends KubeObject> {
     return { fieldSelector: this.#fieldSelector, labelSelector: this.#options.labelSelector };
   }
 
+  /** Whether the server knows the version yet that the next watch would go on from; if not, a list is needed. */
+  async #askVersion(): Promise<void> {
+    const { api, path, logger } = this.#options;
+    const version = this.#version;
+    if (version === undefined) return;
+    const current = await api.version(path, { query: this.#selectors(), signal: this.#stop.signal });
+    this.#doubted = false;
+    if ((compareVersions(current, version) ?? 0) >= 0) return;
+    logger.warn({ path, version, current }, "the API server has gone back to an earlier version: listing again");
+    this.#restored = true;
+    this.#version = undefined;
+  }
+
   async #list(): Promise<void> {
     const { api, path, onSync, before } = this.#options;
     await before?.(this.#stop.signal);
     this.#cache.beginList();
     const list = await api.list<T>(path, { query: this.#selectors(), signal: this.#stop.signal });
     this.#setConnected(true);
-    const changes = this.#cache.replace(list.items);
+    const changes = this.#cache.replace(list.items, this.#restored);
     this.#version = list.resourceVersion;
+    this.#doubted = false;
+    this.#restored = false;
     for (const change of changes) this.#report(change);
     if (this.#synced) return;
     this.#synced = true;
@@ -181,8 +205,9 @@ export class ListWatch<T extends KubeObject> {
 
   async #watch(resourceVersion: string): Promise<void> {
     const health = new WatchHealth(this.#timing.shortMs);
+    this.#doubted = true;
     try {
-      await watchOnce<T>(this.#options.api, {
+      const isWhole = await watchOnce<T>(this.#options.api, {
         path: this.#options.path,
         query: { ...this.#selectors(), resourceVersion },
         timing: this.#timing,
@@ -199,6 +224,7 @@ export class ListWatch<T extends KubeObject> {
           return undefined;
         },
       });
+      this.#doubted = !isWhole;
       if (!health.good()) throw new Error("the watch ended as soon as it began");
     } finally {
       if (health.good()) {

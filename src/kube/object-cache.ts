@@ -38,8 +38,11 @@ export class ObjectCache<T extends KubeObject> {
     this.#putSinceList = new Set();
   }
 
-  /** Takes over the answer of a list; tells what differs from before, deletions included. */
-  replace(items: T[]): Change<T>[] {
+  /**
+   * Takes over the answer of a list; tells what differs from before, deletions included.
+   * @param anew versions may stand for something else than before: everything in it is news
+   */
+  replace(items: T[], anew = false): Change<T>[] {
     const before = this.#objects;
     this.#objects = new Map();
     const changes: Change<T>[] = [];
@@ -50,7 +53,7 @@ export class ObjectCache<T extends KubeObject> {
       const ahead = old !== undefined && this.#putSinceList.has(key) && isOlder(listed, old);
       const object = ahead ? old : this.#slim(listed);
       this.#objects.set(key, object);
-      if (old === undefined || !isSame(old, object)) changes.push({ key, object });
+      if (anew || old === undefined || !isSame(old, object)) changes.push({ key, object });
     }
     for (const key of before.keys()) if (!this.#objects.has(key)) changes.push({ key, object: undefined });
     this.#written.clear();

@@ -32,14 +32,15 @@ export type OneWatch<T> = {
 
 /**
  * One watch from its opening to its end by the server, or by silence: whether that was a dead connection is told by the
- * next one, which has a connection of its own.
+ * next one, which has a connection of its own. Answers whether it has lasted for as long as the server was asked to let it.
  * @throws ApiError when the server refuses it or ends it with an ERROR event, ApiUnavailable when it breaks or goes on for
  * longer than it was asked to
  */
-export async function watchOnce<T extends KubeObject>(api: KubeApi, watch: OneWatch<T>): Promise<void> {
+export async function watchOnce<T extends KubeObject>(api: KubeApi, watch: OneWatch<T>): Promise<boolean> {
   const { timing } = watch;
   const timeoutSeconds = Math.round(timing.minSeconds + Math.random() * (timing.maxSeconds - timing.minSeconds));
   const guard = new WatchGuard(watch.signal, watch.path);
+  const wholeAt = performance.now() + timeoutSeconds * 1000;
   guard.expectEnd(timeoutSeconds * 1000 + timing.marginMs);
   try {
     const query = { ...watch.query, allowWatchBookmarks: true, timeoutSeconds };
@@ -49,10 +50,12 @@ export async function watchOnce<T extends KubeObject>(api: KubeApi, watch: OneWa
     for await (const event of events) {
       if (event.type === "ERROR") throw errorOfStatus(event.object, { code: 500, message: "the watch failed" });
       guard.expectNews(timing.silenceMs);
-      if (watch.onEvent(event) === "stop") return;
+      if (watch.onEvent(event) === "stop") return false;
     }
+    return performance.now() >= wholeAt;
   } catch (error) {
     if (error !== guard.silence) throw error;
+    return false;
   } finally {
     guard.end();
   }

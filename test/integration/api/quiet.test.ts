@@ -81,9 +81,11 @@ async function untilReported(change: string): Promise<void> {
 
 it("a quiet time costs a renewal of the watch each time it ends, and what comes after it is seen at once", async () => {
   await follow({ minSeconds: 1, maxSeconds: 1 });
-  const asked = { list: jest.spyOn(api, "list"), get: jest.spyOn(api, "get"), watch: jest.spyOn(api, "watch") };
+  const [list, version] = [jest.spyOn(api, "list"), jest.spyOn(api, "version")];
+  const asked = { list, version, get: jest.spyOn(api, "get"), watch: jest.spyOn(api, "watch") };
   await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
   expect(asked.list).not.toHaveBeenCalled();
+  expect(asked.version).not.toHaveBeenCalled();
   expect(asked.get).not.toHaveBeenCalled();
   expect(asked.watch.mock.calls.length).toBeGreaterThanOrEqual(3);
   expect(asked.watch.mock.calls.length).toBeLessThanOrEqual(QUIET_MS / 1000 + 1);
