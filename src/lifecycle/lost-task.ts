@@ -1,22 +1,55 @@
 /**
  * Tasks, and shims without one, that containerd knows nothing of and that are there all the same. A client that died while
  * a task was made: containerd gives up on it after five seconds, but its shim and the process that the runtime had made
- * ready do not end with that. A containerd that was killed while a shim started: the next one does not find it.
+ * ready do not end with that. A containerd that was killed while a shim started: the next one does not find it, or takes it
+ * for dead when it does not answer in time, and clears up after it as far as that goes.
  */
 import { createHash } from "node:crypto";
 import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { killProcess, orMissing, processes, processesIn, programOf } from "../node/index.ts";
+import { ContainerdError, isAlreadyExists } from "../containerd/index.ts";
+import { killProcess, orMissing, processes, processesIn, programOf, unmountBelow } from "../node/index.ts";
 import type { Parts } from "./parts.ts";
 
 /** Where shims listen, and where runc keeps its containers' state when a shim calls it. */
 const SHIM_SOCKETS = "/run/containerd/s";
 const RUNC_ROOT = "/run/containerd/runc";
+/** runc's words, when it has not forgotten a container of this name. */
+const HAS_STATE = /container with given ID already exists/;
 /** Milliseconds that processes have to be gone after SIGKILL, and a shim after its task; nothing tells of it: hence the looking. */
 const KILLED_MS = 5000;
 const LEAVING_MS = 500;
 const LOOK_MS = 10;
+
+/** What a task could not be made for: something of a lost one of its name, and the bundle where that is what it is. */
+export interface InTheWay {
+  readonly bundle?: string;
+}
+
+/** Whether it is a lost task of its name that was in the way of a new one, by what the making of that has failed with. */
+export function lostTaskIn(error: unknown, namespace: string, id: string): InTheWay | undefined {
+  if (!(error instanceof ContainerdError)) return undefined;
+  // The bundle, or the place of its files.
+  const path = /\bmkdir (\/\S+): file exists/.exec(error.details)?.[1];
+  if (path?.endsWith(`/io.containerd.runtime.v2.task/${namespace}/${id}`) === true) return { bundle: path };
+  return HAS_STATE.test(error.details) || isAlreadyExists(error) ? {} : undefined;
+}
+
+/** Clears what is left of a lost task: its shim, its processes, the runtime's state, its bundle. The caller has deleted it at containerd. */
+export async function clearLostTask(
+  parts: Parts,
+  id: string,
+  cgroupsPath: string,
+  { bundle }: InTheWay,
+): Promise<void> {
+  for (const pid of await shimsOf(parts.containerd.namespace, id)) killProcess(pid);
+  await endLostShim(parts, id);
+  await endLostTask(parts, id, cgroupsPath);
+  if (bundle === undefined) return;
+  await unmountBelow(bundle);
+  await rm(bundle, { recursive: true, force: true });
+}
 
 /** Ends the processes in a container's cgroup and clears what the runtime keeps of the container. */
 export async function endLostTask(parts: Parts, id: string, cgroupsPath: string): Promise<void> {

@@ -3,6 +3,8 @@ import { mkdir, open, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { ContainerdError, isAlreadyExists, isNotFound, type Mount } from "../containerd/index.ts";
+import { recordedCgroup } from "./cgroup.ts";
+import { clearLostTask, lostTaskIn } from "./lost-task.ts";
 import type { Parts } from "./parts.ts";
 import type { Applied, Record } from "./record.ts";
 import { prepareStdio } from "./stdio.ts";
@@ -10,6 +12,9 @@ import type { Undo } from "./undo.ts";
 
 /** Tells Berth's entries in the sandbox store from other tools'. */
 const SANDBOX_LABEL = "berth.dev/sandbox";
+
+/** How many things a lost task may have left in the way of the next one: a shim, a bundle, the runtime's own state. */
+const MOST_LEFT = 3;
 
 /** SIGKILL's number on Linux. */
 export const SIGKILL = 9;
@@ -42,13 +47,17 @@ export async function createTask(
       ...stdio,
       ...(options === undefined ? {} : { options }),
     });
-  try {
-    await create();
-  } catch (error) {
-    if (!isAlreadyExists(error)) throw error;
-    // It was seen that there is none: what is in its place is the shim of one that never came to be.
-    await deleteTask(parts, record.id);
-    await create();
+  for (let tries = 1; ; tries++) {
+    try {
+      await create();
+      return;
+    } catch (error) {
+      const left = tries > MOST_LEFT ? undefined : lostTaskIn(error, parts.containerd.namespace, record.id);
+      if (left === undefined) throw error;
+      // It was seen that there is none: what is in its place is left of one that never came to be.
+      await deleteTask(parts, record.id);
+      await clearLostTask(parts, record.id, await recordedCgroup(parts, record.id), left);
+    }
   }
 }
 

@@ -6,12 +6,12 @@ export function errorCode(error: unknown): string | undefined {
   return typeof error.code === "string" ? error.code : undefined;
 }
 
-/** Waits for a promise; undefined when the file it is about does not exist. */
+/** Waits for a promise; undefined when the file it is about does not exist, or is one of a process that has just ended. */
 export async function orMissing<T>(promise: Promise<T>): Promise<T | undefined> {
   try {
     return await promise;
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return undefined;
+    if (["ENOENT", "ESRCH"].includes(errorCode(error) ?? "")) return undefined;
     throw error;
   }
 }

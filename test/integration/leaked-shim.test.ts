@@ -4,11 +4,12 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { beforeAll, expect, it } from "@jest/globals";
-import { findTools } from "../../../hack/cluster/tools.ts";
-import { containerPath } from "../../../src/kube/index.ts";
-import { run, unmountBelow } from "../../../src/node/index.ts";
-import { endBy, pidOf, untilMissed } from "../../support/away.ts";
-import { useNode } from "../../support/test-node.ts";
+import { findTools } from "../../hack/cluster/tools.ts";
+import { containerPath } from "../../src/kube/index.ts";
+import { run, unmountBelow } from "../../src/node/index.ts";
+import { endBy, pidOf, untilMissed } from "../support/away.ts";
+import { askRestart } from "../support/restart.ts";
+import { useNode } from "../support/test-node.ts";
 
 const test = useNode({ startAgent: false });
 
@@ -18,8 +19,9 @@ beforeAll(async () => {
   const { node } = test();
   const runc = join(findTools().runcDir, "runc");
   // While there is a file "stuck", a container's creation says that it has begun, and comes to no end; with "stuck-after"
-  // it is all done before that.
+  // it is all done before that. With "no-delete", containerd can't wait for the end of a deletion.
   const script = [
+    `case " $* " in *" delete "*) [ ! -e ${inNode("no-delete")} ] || exec sleep 8 ;; esac`,
     `case " $* " in *" create "*) ;; *) exec ${runc} "$@" ;; esac`,
     `[ ! -e ${inNode("stuck-after")} ] || ${runc} "$@"`,
     `[ -e ${inNode("stuck")} ] || [ -e ${inNode("stuck-after")} ] || exec ${runc} "$@"`,
@@ -53,6 +55,45 @@ it.each<["sees it happen" | "is killed, too"]>([["sees it happen"], ["is killed,
     node.startAgent({ config: inNode("agent.yaml") });
     const { status } = await test().untilCondition(created, "Ready");
     expect(status).toMatchObject({ state: "Running", restartCount: 0 });
+    await test().delete(created);
+    expect(await test().leaks(before)).toEqual([]);
+  },
+);
+
+// The next containerd takes a shim that does not answer for dead. It clears up after it without its leave, as far as it can:
+// the shim, its bundle or what runc has made of the container may be there still, and is in the next task's way.
+it.each<["start" | "restart", "made" | "being made", "clears up" | "can't clear up"]>([
+  ["start", "made", "can't clear up"],
+  ["start", "being made", "clears up"],
+  ["restart", "made", "clears up"],
+  ["restart", "made", "can't clear up"],
+  ["restart", "being made", "clears up"],
+])(
+  "a %s whose task was %s when containerd died, the next of which finds a shim that does not answer and %s, comes about at once",
+  async (which, what, how) => {
+    const { node } = test();
+    const before = await test().audit();
+    const runs = which === "restart" ? await test().create({ runtime: "slow" }) : undefined;
+    if (runs !== undefined) await test().untilCondition(runs, "Ready");
+    const stuck = inNode(what === "made" ? "stuck-after" : "stuck");
+    await writeFile(stuck, "");
+    const created = runs === undefined ? await test().create({ runtime: "slow" }) : await askRestart(test(), runs, "1");
+    while (!existsSync(inNode("begun"))) await delay(20);
+    const shims = node.shimPids.filter((pid) => readFileSync(`/proc/${pid}/comm`, "utf8").includes("containerd-shim"));
+    for (const pid of shims) process.kill(pid, "SIGSTOP");
+    await node.stopContainerd("kill");
+    if (how === "can't clear up") await writeFile(inNode("no-delete"), "");
+    await node.startContainerd();
+    for (const file of [stuck, inNode("begun"), inNode("no-delete")]) await rm(file, { force: true });
+    for (const pid of shims) if (existsSync(`/proc/${pid}`)) process.kill(pid, "SIGCONT");
+    const reasons = new Set<string | undefined>();
+    const restartCount = which === "restart" ? 1 : 0;
+    await test().until(created, "Running", ({ status }) => {
+      reasons.add(status?.reason);
+      return status?.state === "Running" && status.restartCount === restartCount;
+    });
+    // No verdict on a failed start, and nothing that could not be removed.
+    for (const reason of ["RuntimeError", "RemovalFailed"]) expect(reasons).not.toContain(reason);
     await test().delete(created);
     expect(await test().leaks(before)).toEqual([]);
   },
