@@ -54,7 +54,7 @@ export async function act(parts: Parts, action: Action): Promise<Waiting | undef
       await deleteTask(parts, step.instance.record.id);
       return undefined;
     case "stop":
-      await stop(parts, step.instance, desired.kind === "present" ? step.reason : "removal");
+      await stop(parts, step.instance, desired.kind === "present" ? step : { reason: "removal" });
       return undefined;
     case "pause":
       // A check that is frozen with the container could neither end nor be ended.

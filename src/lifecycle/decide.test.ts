@@ -2,7 +2,7 @@ import { describe, expect, it } from "@jest/globals";
 import { type ContainerSpec, withDefaults } from "../api/index.ts";
 import type { TaskState } from "../containerd/index.ts";
 import { startFailure } from "../oci/index.ts";
-import { decide, type Desired, type Instance, type Observed } from "./decide.ts";
+import { decide, type Desired, type Instance, type Observed, recordedWish } from "./decide.ts";
 import { type End, NEVER_RUN, type Record, type RunState, type Verdict } from "./record.ts";
 
 const NOW = new Date("2026-01-02T03:04:05.678Z");
@@ -320,6 +320,18 @@ describe("after an end", () => {
       counts: true,
       asked: true,
     });
+  });
+
+  it("goes on with a restart by annotation whose stop had begun, though only the record tells of it", () => {
+    const running = { record: record({ run: RUN, restartedAt: "before" }), task: task("running") };
+    const asked = { restartedAt: "now" };
+    expect(decide(wish({}, asked), seen(running), AT)).toEqual({ verb: "stop", instance: running, ...asked });
+    for (const begun of [{ stopping: { deadlineMs: 0, ...asked } }, { stoppedFor: "now" }]) {
+      const left = ended({ lastEnd: end({ requested: true }), restartedAt: "before", ...begun });
+      const wished = recordedWish(seen(left));
+      expect(wished).toMatchObject(asked);
+      expect(decide(wished, seen(left), AT)).toMatchObject({ verb: "startAgain", counts: true, asked: true });
+    }
   });
 
   it("cancels the wait for a restart when the wish changes", () => {

@@ -67,6 +67,7 @@ export type Step =
       readonly instance: Instance;
       /** Why, where it is no wish of the spec's. */
       readonly reason?: "unhealthy";
+      readonly restartedAt?: string;
     }
   | {
       readonly verb:
@@ -194,8 +195,9 @@ function withTask(
   spec: ContainerSpec,
   desired: Desired & { kind: "present" },
 ): Step {
-  if (desired.restartedAt !== undefined && desired.restartedAt !== instance.record.state.restartedAt) {
-    return { verb: "stop", instance };
+  const { restartedAt } = desired;
+  if (restartedAt !== undefined && restartedAt !== instance.record.state.restartedAt) {
+    return { verb: "stop", instance, restartedAt };
   }
   if (instance.moved === true) return { verb: "stop", instance };
   switch (spec.desiredState) {
@@ -264,12 +266,14 @@ export const ABSENT: Desired = { kind: "absent" };
 export function recordedWish({ current }: Observed): Desired {
   if (current === undefined) return ABSENT;
   const { applied, state } = current.record;
+  // A restart whose stop had begun is one that was wished.
+  const restartedAt = state.stopping?.restartedAt ?? state.stoppedFor ?? state.restartedAt;
   return {
     kind: "present",
     generation: applied.generation,
     spec: applied.spec,
     refused: false,
     done: false,
-    ...(state.restartedAt === undefined ? {} : { restartedAt: state.restartedAt }),
+    ...(restartedAt === undefined ? {} : { restartedAt }),
   };
 }

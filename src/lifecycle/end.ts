@@ -63,7 +63,9 @@ async function saveEnd(
     ...(checkpoint === undefined ? {} : { checkpoint, reason: "Checkpointed" }),
     requested: stopping !== undefined && stopping.unhealthy !== true && checkpoint === undefined,
   };
-  const next = withNextRestart({ ...state, lastEnd: end }, record.applied.spec);
+  const stoppedFor = stopping?.restartedAt;
+  const ended = { ...state, lastEnd: end, ...(stoppedFor === undefined ? {} : { stoppedFor }) };
+  const next = withNextRestart(ended, record.applied.spec);
   await parts.records.saveState(record.id, next);
   parts.observer.ended(end.reason);
   announce(parts, record.applied, end);

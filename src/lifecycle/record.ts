@@ -67,6 +67,8 @@ export interface Stopping {
   readonly deadlineMs: number;
   /** It was the healthcheck that wanted it: the end counts as a failed one, which nobody asked for. */
   readonly unhealthy?: true;
+  /** The value of the annotation `berth.dev/restartedAt` that asks for it. */
+  readonly restartedAt?: string;
   /** The name of the ContainerCheckpoint that asks for it. */
   readonly checkpoint?: string;
 }
@@ -126,6 +128,8 @@ export interface RunState {
   readonly holdsNetwork?: true;
   /** The value of the annotation `berth.dev/restartedAt` acted on. */
   readonly restartedAt?: string;
+  /** A value of that annotation for which the last run was stopped: the start that follows acts on it. */
+  readonly stoppedFor?: string;
   /** The ContainerCheckpoint that this record's first start begins from, by its name (`spec.restoreFrom`). */
   readonly restoredFrom?: string;
   /** The verdict on the last attempt to start this record's task again. */

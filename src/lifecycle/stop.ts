@@ -8,14 +8,18 @@ import { SIGKILL, signalTask, thaw } from "./task.ts";
 /** Seconds between the stop signal and SIGKILL, as in Docker. */
 const DEFAULT_GRACE_SECONDS = 10;
 
-/**
- * Sends the stop signal and sets the deadline at which SIGKILL follows. A paused container is thawed, or it could not obey.
- * `reason` says what the stop is for, where that is no wish of the spec's.
- */
+/** What a stop is for, where that is no wish of the spec's. */
+export interface StopCause {
+  readonly reason?: "removal" | "unhealthy" | undefined;
+  /** The value of the annotation that asks for a restart. */
+  readonly restartedAt?: string | undefined;
+}
+
+/** Sends the stop signal and sets the deadline at which SIGKILL follows. A paused container is thawed, or it could not obey. */
 export async function stop(
   parts: Parts,
   { record, task, moved }: Instance,
-  reason?: "removal" | "unhealthy",
+  { reason, restartedAt }: StopCause,
 ): Promise<void> {
   const { applied } = record;
   const signal = stopSignal(applied.spec.stopSignal, applied.image.stopSignal);
@@ -29,7 +33,11 @@ export async function stop(
   const deadlineMs = parts.uptime() + graceMs;
   await parts.records.saveState(record.id, {
     ...record.state,
-    stopping: reason === "unhealthy" ? { deadlineMs, unhealthy: true } : { deadlineMs },
+    stopping: {
+      deadlineMs,
+      ...(reason === "unhealthy" ? { unhealthy: true } : {}),
+      ...(restartedAt === undefined ? {} : { restartedAt }),
+    },
     ...(reason === "removal" ? { removing: true } : {}),
   });
 }

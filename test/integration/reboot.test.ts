@@ -12,7 +12,7 @@ import { berth } from "../support/cli.ts";
 import { slowPlugin } from "../support/cni.ts";
 import { untilEvent } from "../support/events.ts";
 import { addressOf, fileIn, inside, netnsOf } from "../support/look.ts";
-import { conditionsOf, untilRestarted, waitOf } from "../support/restart.ts";
+import { askRestart, conditionsOf, untilRestarted, waitOf } from "../support/restart.ts";
 import { createObject } from "../support/pulling.ts";
 import { ServerAway } from "../support/server-away.ts";
 import { CONTAINERD, useNode } from "../support/test-node.ts";
@@ -236,6 +236,37 @@ describe("a reboot without an API server", () => {
         expect(statusOf(each)).toEqual(each.status);
       }
       await test().deleteAll();
+    } finally {
+      await node.stopAgent("kill");
+      await away.close();
+      node.startAgent();
+    }
+  });
+});
+
+describe("a reboot in the midst of a restart that was asked for", () => {
+  it("without an API server: it is restarted once, as was asked, not again when that is back", async () => {
+    const { node } = test();
+    const deaf = ["sh", "-c", "echo run; trap '' TERM; while true; do sleep 1; done"];
+    const created = await started({ command: deaf, restartPolicy: "Never", terminationGracePeriodSeconds: 300 });
+    await askRestart(test(), created, "now");
+    await test().until(created, "being stopped", ({ status }) => status?.reason === "Stopping");
+    const away = await ServerAway.open(test());
+    try {
+      away.goAway();
+      await node.reboot();
+      node.startAgent({ kubeconfig: away.kubeconfig });
+      await untilStartedAgain(node, created);
+
+      away.comeBack();
+      const { status } = await untilRestarted(test(), created, 1);
+      expect(status).toMatchObject({ ...REBOOTED, restartedAt: "now" });
+      // Until what is asked for now is done, all that was to be done is done.
+      await test().delete(await started());
+      expect(statusOf(created)).toEqual(status);
+      expect(test().output(created)).toBe("run\nrun\n");
+      await test().patch(created, { spec: { terminationGracePeriodSeconds: 0 } });
+      await test().delete(created);
     } finally {
       await node.stopAgent("kill");
       await away.close();
