@@ -37,9 +37,17 @@ export function verdictOf(object: Container): Verdict | undefined {
   };
 }
 
-/** Whether the object has ended for good, so that only a new wish starts it again; what its namespace forbids may yet be allowed. */
+/**
+ * Whether the object has ended for good, so that only a new wish starts it again. One that was refused, without any try,
+ * has not: what its namespace forbids may yet be allowed, what one agent does not know a newer one may. Asked again, it is
+ * refused again, or is not.
+ */
 export function isDone(object: Container): boolean {
-  return endedForGood(object) && object.status?.reason !== "Forbidden";
+  return endedForGood(object) && !wasRefused(object);
+}
+
+function wasRefused({ status }: Container): boolean {
+  return status?.reason === "Forbidden" || (status?.reason === "InvalidSpec" && (status.startAttempts ?? 0) === 0);
 }
 
 /** Whether the object has ended for good, as far as its status tells: nothing since calls for another run. */

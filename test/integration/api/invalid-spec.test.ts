@@ -2,6 +2,7 @@
 // holds and what would be right, makes nothing, and leaves what runs as it is.
 import { describe, expect, it } from "@jest/globals";
 import type { Container, ContainerSpec } from "../../../src/api/index.ts";
+import { containerPath } from "../../../src/kube/index.ts";
 import { expectFailedStart, INVALID_SPEC } from "../../support/failed-start.ts";
 import { useNode } from "../../support/test-node.ts";
 
@@ -72,6 +73,23 @@ describe("what this version does not do yet", () => {
     const { status } = await test().untilState(container, "Exited");
     expect(status).toMatchObject({ reason: "InvalidSpec", exitCode: 128, message: `${what} is not supported yet` });
     await test().delete(container);
+  });
+});
+
+describe("what an older agent did not know", () => {
+  it("is started by a newer one; what that does not know either stays as it is", async () => {
+    const unknown = await test().create({ volumes: [{ name: "v", emptyDir: { sizeLimit: "1Mi" } }] });
+    const refused = await test().untilState(unknown, "Exited");
+    await test().node.stopAgent();
+    const known = await test().create();
+    // What the older one would have written.
+    const path = containerPath("default", known.metadata.name, "status");
+    await test().api.mergePatch(path, { status: refused.status ?? {} });
+    test().node.startAgent();
+    const running = await test().untilCondition(known, "Ready");
+    expect(running.status).toMatchObject({ state: "Running", restartCount: 0 });
+    expect(test().get(unknown)).toEqual(refused);
+    await Promise.all([test().delete(known), test().delete(unknown)]);
   });
 });
 
