@@ -54,6 +54,15 @@ describe("the data of a checkpoint", () => {
     await expect(stat(layer)).rejects.toThrow("ENOENT");
   });
 
+  it("is made anew in the place of one that was complete, but not through", async () => {
+    await begin();
+    await data.complete(UID, TAKEN);
+    await begin();
+    expect(await data.read(UID)).toBeUndefined();
+    const { containerID } = await data.complete(UID, { ...TAKEN, containerID: `${UID}-2` });
+    expect((await data.read(UID))?.containerID).toBe(containerID);
+  });
+
   it.each(["complete", "unfinished"])("goes whole: %s", async (how) => {
     await begin();
     if (how === "complete") await data.complete(UID, TAKEN);

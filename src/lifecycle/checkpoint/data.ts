@@ -48,10 +48,13 @@ export class CheckpointData {
     this.#stateDir = options.stateDir;
   }
 
-  /** Makes the folders of a new checkpoint (the layer's is the copier's to make); what an earlier attempt left goes. */
+  /**
+   * Makes the folders of a new checkpoint (the layer's is the copier's to make); what an earlier attempt left goes, also one
+   * that was complete, but whose container has gone on since, where it was to be ended.
+   */
   async begin(uid: string): Promise<Folders> {
+    await this.remove(uid);
     const root = `${this.path(uid)}${UNFINISHED}`;
-    await rm(root, { recursive: true, force: true });
     const folders = foldersIn(root);
     // Memory and files of a container, its secrets among them.
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
