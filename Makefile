@@ -60,8 +60,8 @@ test: check build tools ## All checks and tests, on real parts
 	npm test
 
 .PHONY: test-crash
-test-crash: build tools ## Kill the agent at every await of every path: hours (make test takes a share of the states)
-	BERTH_CRASH=all npm run jest -- --selectProjects containerd-2.1 --runInBand -- test/integration/crash
+test-crash: build tools ## Kill the agent in every state that it can leave: BERTH_CRASH=all for every await (make test takes a share of the states)
+	BERTH_CRASH=$${BERTH_CRASH:-states} npm run jest -- --selectProjects containerd-2.1 --runInBand -- test/integration/crash
 
 .PHONY: test-chaos
 test-chaos: build tools ## Churn while everything is killed: SEED=1 MINUTES=60 (default: any seed, 5 minutes)

@@ -1,6 +1,6 @@
 /**
  * Where an agent changes the world outside itself, watched at its borders: calls to containerd, requests to the API server,
- * the file system, other programs. What only reads is known by name; all else counts as a change.
+ * the file system, other programs and signals. What only reads is known by name; all else counts as a change.
  */
 import childProcess from "node:child_process";
 import fs from "node:fs";
@@ -34,6 +34,7 @@ export function watchEffects(listener: EffectListener): void {
   watchContainerd(listener);
   watchRequests(listener);
   watchPrograms(listener);
+  watchSignals(listener);
   watchFiles(listener);
   syncBuiltinESMExports();
 }
@@ -91,6 +92,21 @@ function watchPrograms({ begin, end }: EffectListener): void {
     };
     child.once("close", over);
     return child;
+  };
+}
+
+function watchSignals({ begin, end }: EffectListener): void {
+  const kill = process.kill.bind(process);
+  process.kill = (pid, signal) => {
+    // The hook's own, and one that only asks.
+    if (pid === process.pid || signal === 0) return kill(pid, signal);
+    const what = named("kill", signal);
+    begin(what);
+    try {
+      return kill(pid, signal);
+    } finally {
+      end(what);
+    }
   };
 }
 

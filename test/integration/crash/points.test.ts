@@ -1,5 +1,5 @@
 // The agent is killed on each path of a Container's life, at one point after another, and the next one puts it right. Here
-// at a share of the states that it can leave; `make test-crash` does it at every await.
+// at a share of the states that it can leave; `make test-crash` does it in each of them.
 import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, it } from "@jest/globals";
