@@ -1,9 +1,11 @@
 /** The paths of a Container's life that are walked, in rings that end where they begin: with nothing. */
-import { existsSync, readdirSync } from "node:fs";
-import { RESTARTED_AT } from "../../src/api/index.ts";
-import { checkpointPath } from "../../src/kube/index.ts";
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { type Container, RESTARTED_AT } from "../../src/api/index.ts";
+import { checkpointPath, containerPath } from "../../src/kube/index.ts";
 import { askCheckpoint, checkpointsDir, untilCheckpoint, untilTaken } from "../support/checkpoint.ts";
 import { everything } from "../support/failed-start.ts";
+import { createObject } from "../support/pulling.ts";
 import type { TestNode } from "../support/test-node.ts";
 import { Subject } from "./subject.ts";
 import type { Path, Ring } from "./walk.ts";
@@ -15,7 +17,7 @@ const passed = (name: string, path: Way): Path<Subject> => ({ name, isWalked: fa
 const REMOVAL: Way = { trigger: (subject) => subject.delete(), reached: (subject) => subject.isGone() };
 
 /** All rings. */
-export const RINGS = ["pull", "end", "automatic removal", "life", "checkpoints", "recovery"] as const;
+export const RINGS = ["pull", "end", "automatic removal", "life", "checkpoints", "recovery", "neighbours"] as const;
 
 /** A ring of a node. */
 export function ringOf(test: TestNode, name: (typeof RINGS)[number]): Ring<Subject> {
@@ -92,6 +94,70 @@ const LIFE: readonly Path<Subject>[] = [
   }),
   walked("removal", REMOVAL),
 ];
+
+/** What comes from others, and stays with them: a network that is joined, a link, a named volume, files of a Secret; a terminal. */
+const NEIGHBOURS: readonly Path<Subject>[] = [
+  walked("start in another's network", {
+    prepare: findPeer,
+    trigger: (subject) =>
+      subject.create({
+        tty: true,
+        network: { mode: "Container", container: PEER },
+        volumes: [
+          { name: "named", volume: { name: "walk" } },
+          { name: "secret", secret: { secretName: "walk" } },
+        ],
+        volumeMounts: [
+          { name: "named", mountPath: "/named" },
+          { name: "secret", mountPath: "/secret" },
+        ],
+      }),
+    reached: (subject) => subject.runs(),
+  }),
+  walked("restart in another's network", {
+    group: "joined restart",
+    trigger: async (subject) => {
+      subject.expectRun("restart");
+      subject.signal("SIGUSR1");
+      return Promise.resolve();
+    },
+    reached: (subject) => subject.runs({ exitCode: 3 }),
+  }),
+  walked("recreation with a link", {
+    group: "link",
+    trigger: async (subject) => {
+      subject.expectRun();
+      subject.restarts = 0;
+      await subject.patch({ spec: { network: { mode: "Bridge", container: null, links: [{ container: PEER }] } } });
+    },
+    reached: (subject) => subject.runs(),
+  }),
+  walked("removal with neighbours", {
+    ...REMOVAL,
+    reached: async (subject) => {
+      await subject.isGone();
+      // Kept, as it must be: the next one finds none again.
+      rmSync(join(subject.test.node.dataDir, "volumes"), { recursive: true, force: true });
+    },
+  }),
+];
+
+const PEER = "walk-peer";
+
+/** The Container that the others need; there is one, for all of them. */
+async function findPeer(subject: Subject): Promise<void> {
+  const { test } = subject;
+  const path = containerPath("default", PEER);
+  const isThere = await test.api.get(path).then(
+    () => true,
+    () => false,
+  );
+  if (!isThere) {
+    await createObject(test, "Secret", "walk", { stringData: { key: "value" } }).catch(() => undefined);
+    await test.create({ network: { mode: "Bridge" } }, { name: PEER });
+  }
+  subject.peer = await test.untilCondition(await test.api.get<Container>(path), "Ready");
+}
 
 /** Agents that die while they clear up after one that has died: without a record, with a task, within a removal. */
 const RECOVERY: readonly Path<Subject>[] = [
@@ -220,6 +286,7 @@ async function checkpointIsGone({ test, checkpoint }: Subject): Promise<void> {
 const PATHS = {
   pull: PULL,
   life: LIFE,
+  neighbours: NEIGHBOURS,
   end: END,
   "automatic removal": AUTO_REMOVAL,
   recovery: RECOVERY,

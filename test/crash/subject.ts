@@ -25,6 +25,8 @@ export class Subject {
   restarts = 0;
   /** The checkpoint taken of it last. */
   checkpoint: ContainerCheckpoint | undefined;
+  /** Another Container that this one needs, and that runs on all the time. */
+  peer: Container | undefined;
   readonly test: TestNode;
   readonly name: string;
   /** How often its process must have been started, in all incarnations. */
@@ -143,8 +145,9 @@ export class Subject {
 
   async #expectTasks(ids: readonly string[]): Promise<void> {
     const found = (await this.test.node.ctr("tasks", "list", "--quiet")).split("\n").filter(Boolean);
-    if (found.join() === ids.join()) return;
-    throw new Error(`there are the tasks [${found.join(", ")}], not [${ids.join(", ")}]`);
+    const wanted = [...ids, ...(this.peer === undefined ? [] : [idOf(this.peer)])].sort();
+    if (found.sort().join() === wanted.join()) return;
+    throw new Error(`there are the tasks [${found.join(", ")}], not [${wanted.join(", ")}]`);
   }
 
   get #marks(): string {
