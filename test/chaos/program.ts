@@ -5,28 +5,15 @@ import { join, resolve } from "node:path";
 import { Cluster } from "../../hack/cluster/cluster.ts";
 import { AGENT } from "../../hack/cluster/local-node.ts";
 import { setGuardian } from "../support/guardian.ts";
+import { parameter, say } from "../support/terminal.ts";
 import type { Chaos, Outcome } from "./run.ts";
+
+export { parameter, say } from "../support/terminal.ts";
 
 /** Where the logs of a run that failed are kept. */
 const KEPT = resolve(import.meta.dirname, "../../.berth");
 /** The first of the nodes' indexes, of which each on the machine has its own. */
 const FIRST_INDEX = 150;
-
-/** Says something to whoever runs it. */
-export function say(line: string): void {
-  process.stdout.write(`${line}\n`);
-}
-
-/**
- * A number from the environment.
- * @throws Error when it is none
- */
-export function parameter(name: string, otherwise: number): number {
-  const text = process.env[name] ?? "";
-  const value = text === "" ? otherwise : Number(text);
-  if (!Number.isFinite(value) || value < 0) throw new Error(`${name}=${text} is no number`);
-  return value;
-}
 
 /** A run that is under way. */
 export interface Started {

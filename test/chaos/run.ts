@@ -2,10 +2,11 @@
 import { type FSWatcher, watch } from "node:fs";
 import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { audit, type Audit, diff } from "../../hack/cluster/audit.ts";
+import { audit, type Audit } from "../../hack/cluster/audit.ts";
 import type { Cluster } from "../../hack/cluster/cluster.ts";
 import { LocalNode } from "../../hack/cluster/local-node.ts";
 import { configMapPath, KubeApi, secretPath } from "../../src/kube/index.ts";
+import { leaks } from "../support/leaks.ts";
 import { Faults } from "./faults.ts";
 import { History } from "./history.ts";
 import { alive, readJournal } from "./journal.ts";
@@ -314,14 +315,4 @@ function strangers(found: Audit, ids: ReadonlySet<string>): string[] {
     ...found.lease.map((lease) => `lease ${lease} is left`),
     ...missing.map((id) => `container ${id} is not there`),
   ];
-}
-
-/** A shim ends a moment after its task is deleted, and nothing tells of that: hence the looking again. */
-async function leaks(node: LocalNode, before: Audit): Promise<string[]> {
-  const deadline = Date.now() + 10_000;
-  for (;;) {
-    const lines = diff(before, await audit(node), /^image /);
-    if (lines.length === 0 || Date.now() > deadline) return lines;
-    await delay(200);
-  }
 }

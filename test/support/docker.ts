@@ -2,10 +2,12 @@
  * A Docker daemon to compare with. It has a containerd, process, mount and network namespaces of its own, so that its
  * bridge, rules and mounts are never the machine's, and all of it ends with one process.
  */
+import { once } from "node:events";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { request } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
+import { buffer } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import { containerdConfig } from "../../hack/cluster/containerd-config.ts";
 import { Daemon, killAll } from "../../hack/cluster/daemon.ts";
@@ -127,6 +129,30 @@ export class Docker {
     await this.#call("POST", `/containers/${id}/wait`);
   }
 
+  /** Removes a container that does not run, with its anonymous volumes. */
+  async remove(id: string): Promise<void> {
+    await this.#call("DELETE", `/containers/${id}?v=1`);
+  }
+
+  /** The versions of the daemon and of what it starts containers with, by the component's name. */
+  async versions(): Promise<ReadonlyMap<string, string>> {
+    const { Components } = await this.#json<{ Components: { Name: string; Version: string }[] }>("GET", "/version");
+    return new Map(Components.map(({ Name, Version }) => [Name, Version]));
+  }
+
+  /**
+   * Listens for what befalls a container from now on (`start`, `die`, …).
+   * @returns once it listens; `seen` resolves with the first such event, and not if the daemon ends before
+   */
+  async listen(id: string, event: string): Promise<{ seen: Promise<void> }> {
+    const filters = encodeURIComponent(JSON.stringify({ container: [id], event: [event] }));
+    const response = await this.#open("GET", `/events?filters=${filters}`);
+    const seen = once(response, "data").then(() => {
+      response.destroy();
+    });
+    return { seen };
+  }
+
   async inspect(id: string): Promise<DockerContainer> {
     return this.#json<DockerContainer>("GET", `/containers/${id}/json`);
   }
@@ -177,20 +203,19 @@ export class Docker {
     return JSON.parse((await this.#call(method, path, body && Buffer.from(JSON.stringify(body)))).toString()) as T;
   }
 
-  #call(method: string, path: string, body?: Buffer, type = "application/json"): Promise<Buffer> {
+  async #call(method: string, path: string, body?: Buffer, type?: string): Promise<Buffer> {
+    const response = await this.#open(method, path, body, type);
+    const answer = await buffer(response);
+    const { statusCode = 0 } = response;
+    if (statusCode < 400) return answer;
+    throw new Error(`${method} ${path} answered ${statusCode}: ${answer.toString()}`);
+  }
+
+  /** The head of an answer, whose rest is the caller's to read. */
+  #open(method: string, path: string, body?: Buffer, type = "application/json"): Promise<IncomingMessage> {
     const headers = body === undefined ? {} : { "content-type": type, "content-length": body.length };
     return new Promise((resolve, reject) => {
-      const call = request({ socketPath: this.#socket, method, path, headers }, (response) => {
-        const chunks: Buffer[] = [];
-        response.on("data", (chunk: Buffer) => chunks.push(chunk));
-        response.once("error", reject);
-        response.once("end", () => {
-          const answer = Buffer.concat(chunks);
-          const { statusCode = 0 } = response;
-          if (statusCode < 400) resolve(answer);
-          else reject(new Error(`${method} ${path} answered ${statusCode}: ${answer.toString()}`));
-        });
-      });
+      const call = request({ socketPath: this.#socket, method, path, headers }, resolve);
       call.once("error", reject);
       call.end(body);
     });
