@@ -33,7 +33,7 @@ image: deps tools ## Build the image as an OCI archive, unless one of these sour
 	hack/image.sh
 
 # What has just been compiled.
-demo up test-chaos test-load: export BERTH_PROGRAM := $(CURDIR)/dist/main.js
+demo up test-chaos test-load bench: export BERTH_PROGRAM := $(CURDIR)/dist/main.js
 
 .PHONY: demo
 demo: build tools ## Bring up a cluster, apply the examples, show what happens, take all down
@@ -70,6 +70,10 @@ test-chaos: build tools ## Churn while everything is killed: SEED=1 MINUTES=60 (
 .PHONY: test-load
 test-load: build tools ## Many Containers, the agent killed half-way, its memory and files: COUNT=300 MINUTES=60
 	node test/chaos/load.ts
+
+.PHONY: bench
+bench: build tools ## Compare with containerd alone, Docker and a kubelet: ROUNDS=7 SCENARIOS=one,burst30 (half an hour for all)
+	node test/bench/main.ts
 
 .PHONY: generate
 generate: deps tools ## Write the CRDs, the manifests and the protocol code anew

@@ -30,7 +30,7 @@ export default {
     {
       ...base,
       displayName: "unit",
-      testMatch: ["src", "hack", "test/chaos", "test/docs"].map((dir) => `<rootDir>/${dir}/**/*.test.ts`),
+      testMatch: ["src", "hack", "test/bench", "test/chaos", "test/docs"].map((dir) => `<rootDir>/${dir}/**/*.test.ts`),
     },
     // Alone, for they look at the whole machine: see the scripts in package.json.
     { ...base, displayName: "host", testMatch: ["<rootDir>/test/host/**/*.test.ts"] },
