@@ -14,7 +14,7 @@ import { Cni, type CniAttachment, type CniResult } from "../../src/network/cni.t
 import { createNetns, removeNetns } from "../../src/network/netns.ts";
 import { type NodeFacts, nodeFacts } from "../../src/node/index.ts";
 import { buildSpec, type OciMount, type OciSpec } from "../../src/oci/index.ts";
-import { commandOf, containerPorts, ENDING_PATH, type Peer, type Shape, volumePaths } from "./peer.ts";
+import { commandOf, containerPorts, ENDING_PATH, type Shape, volumePaths } from "./peer.ts";
 
 const RUNTIME = "io.containerd.runc.v2";
 /** The number of the peers' STOP_SIGNAL. */
@@ -30,16 +30,19 @@ interface Made {
 /** What the floor is started with. */
 export interface FloorOptions {
   /** A node whose containerd runs; it has no agent. */
-  readonly node: LocalNode;
+  readonly node: Pick<
+    LocalNode,
+    "name" | "stateDir" | "dataDir" | "logDir" | "bridgeName" | "bridgeSubnet" | "cgroupRoot"
+  > &
+    Pick<LocalNode, "containerdAddress" | "containerdNamespace">;
   readonly image: string;
   readonly hostsDir: string;
   /** Of the ports of the node, the first that it may publish. */
   readonly firstPort: number;
 }
 
-export class Floor implements Peer {
-  readonly name = "floor";
-  readonly measures = "from the first call to containerd or CNI until Tasks.Start has answered";
+/** Its verbs are a peer's. */
+export class Floor {
   readonly versions: Record<string, string> = {};
   readonly #options: FloorOptions;
   readonly #containerd: Containerd;
@@ -108,9 +111,8 @@ export class Floor implements Peer {
     this.#made.delete(name);
   }
 
-  down(): Promise<void> {
+  close(): void {
     this.#containerd.close();
-    return Promise.resolve();
   }
 
   /** The record first: it keeps containerd's garbage collector off the writable layer. */

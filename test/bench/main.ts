@@ -10,7 +10,7 @@ import { parameter, say } from "../support/terminal.ts";
 import { type AgentCosts, COSTS, MeasuredAgent } from "./agent.ts";
 import { Berth } from "./berth.ts";
 import { DockerPeer } from "./docker-peer.ts";
-import { Floor } from "./floor.ts";
+import { FloorPeer } from "./floor-peer.ts";
 import { Kubelet } from "./kubelet.ts";
 import { describeMachine, untilQuiet } from "./machine.ts";
 import type { Peer } from "./peer.ts";
@@ -69,7 +69,7 @@ class Bench {
       firstPort: setting.firstPort(role),
     });
     this.#berth = new Berth({ ...own("berth"), api, nodeName: setting.node("berth").name });
-    const floor = new Floor({ ...own("floor"), hostsDir: cluster.registry.hostsDir });
+    const floor = new FloorPeer({ ...own("floor"), hostsDir: cluster.registry.hostsDir });
     const kubelet = kubeletOf(setting.firstPort("berth"));
     this.#peers = [floor, new DockerPeer(own("docker")), this.#berth, ...(kubelet === undefined ? [] : [kubelet])];
   }
