@@ -121,11 +121,12 @@ describe("a Container", () => {
     expect(decide(container(status, { annotations }), SILENT, AROUND).kind).toBe("mark");
   });
 
-  it("that no agent has taken up waits for one", () => {
-    const { status } = marked(container(), decide(container(), SILENT, AROUND));
+  it.each([undefined, { observedGeneration: -1 }])("that no agent has taken up (status %j) waits for one", (before) => {
+    const object = container(before, { finalizers: [] });
+    const { status } = marked(object, decide(object, SILENT, AROUND));
     expect(status).toMatchObject({ state: "Pending", reason: "AgentUnreachable" });
     expect(status?.conditions?.map(({ type, status: value }) => `${type}=${value}`)).toEqual(["Ready=False"]);
-    expect(status?.observedGeneration).toBeUndefined();
+    expect(status?.observedGeneration).toBe(before?.observedGeneration);
   });
 
   it("whose node has no agent names it, and those that its name is most like", () => {

@@ -87,9 +87,9 @@ function release({ metadata }: { metadata: ObjectMeta }, nodeName: string, stand
   return { kind: "release", why };
 }
 
-/** Whether an agent has ever had it: then something of it may run. */
+/** Whether an agent has ever had it: then something of it may run. The schema's default for one that none has seen is -1. */
 function wasTaken({ metadata, status }: KeptContainer): boolean {
-  return metadata.finalizers?.includes(FINALIZER) === true || status?.observedGeneration !== undefined;
+  return metadata.finalizers?.includes(FINALIZER) === true || (status?.observedGeneration ?? -1) >= 0;
 }
 
 /** Whether this was said of the object's present generation. */

@@ -94,6 +94,7 @@ export class ObjectCache<T extends KubeObject> {
 
   #remove(key: string, object: T, cached: T | undefined): Change<T> | undefined {
     this.#written.delete(key);
+    this.#putSinceList.delete(key);
     if (cached === undefined) return undefined;
     // The end of an earlier incarnation of the name.
     if (cached.metadata.uid !== object.metadata.uid && isOlder(object, cached)) return undefined;

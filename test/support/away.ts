@@ -40,17 +40,18 @@ export async function readiness({ metricsAddress }: Pick<LocalNode, "metricsAddr
   }
 }
 
-/** Waits until an agent says of one thing it needs that it misses it, and answers all it says. */
+/** Waits until an agent says of one thing it needs that it misses it, with these words, and answers all it says. */
 export async function untilMissed(
   node: Pick<LocalNode, "metricsAddress">,
   check: "containerd" | "apiserver" | "node",
   timeoutMs = TIMEOUT_MS,
+  words = "",
 ): Promise<Readiness> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     const said = await readiness(node);
     const line = said.lines.find((candidate) => candidate.startsWith(`${check}: `));
-    if (line !== undefined && line !== `${check}: ok`) return said;
+    if (line !== undefined && line !== `${check}: ok` && line.includes(words)) return said;
     if (Date.now() > deadline) throw new Error(`the agent does not miss ${check}: ${said.lines.join("; ")}`);
     await delay(POLL_MS);
   }
