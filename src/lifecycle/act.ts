@@ -14,7 +14,7 @@ import { type Applied, containerID, type Record, type Waiting } from "./record.t
 import { removeLogs, removeRecorded } from "./remove.ts";
 import { type Start, start } from "./start.ts";
 import { kill, pause, rest, resume, stop } from "./stop.ts";
-import { deleteTask } from "./task.ts";
+import { discardTask } from "./task.ts";
 import { update } from "./update.ts";
 import { refreshFiles, resolveFiles } from "./volume-files.ts";
 import { NoLongerWanted } from "./wanted.ts";
@@ -51,7 +51,7 @@ export async function act(parts: Parts, action: Action): Promise<Waiting | undef
       await rest(parts, step.instance, desired.kind === "present" && desired.spec.desiredState === "Stopped");
       return undefined;
     case "discardTask":
-      await deleteTask(parts, step.instance.record.id);
+      await discardTask(parts, step.instance.record);
       return undefined;
     case "stop":
       await stop(parts, step.instance, desired.kind === "present" ? step : { reason: "removal" });

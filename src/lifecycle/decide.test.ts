@@ -131,6 +131,7 @@ describe("with a task", () => {
 
   it("deletes a task that was made but never started", () => {
     expect(verb(wish(), seen({ record: record(), task: task("created") }))).toBe("discardTask");
+    expect(verb(wish(), seen({ record: record({ discarding: true }), task: task("stopped") }))).toBe("discardTask");
   });
 
   it("records an end before anything else", () => {

@@ -156,12 +156,12 @@ function waitFor(ms: number, { date }: Now): Step {
 /** Steps that a task's own state calls for, before any wish: an end to record, a stop under way, a crash to clear up after. */
 function taskStep(instance: Instance, now: Now): Step | undefined {
   const { task } = instance;
-  const { run, stopping } = instance.record.state;
+  const { run, stopping, discarding } = instance.record.state;
   switch (task?.status) {
     case undefined:
       return run === undefined ? undefined : { verb: "recordLoss", instance };
     case "stopped":
-      return { verb: "recordEnd", instance };
+      return { verb: discarding === true ? "discardTask" : "recordEnd", instance };
     case "created":
       return { verb: "discardTask", instance };
     case "unknown":

@@ -113,6 +113,8 @@ export interface RunState {
   readonly policyRestarts?: number;
   /** A start is under way: its count and annotation are in here already, its task may not be there yet. */
   readonly starting?: true;
+  /** Its task was made but never started, and is being killed: that is no end of a run. The next start forgets it. */
+  readonly discarding?: true;
   /** Set when the current run's task was started; cleared with its end. */
   readonly run?: Run;
   readonly lastEnd?: End;

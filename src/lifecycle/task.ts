@@ -112,6 +112,15 @@ export async function deleteTask(parts: Parts, id: string): Promise<void> {
   await parts.containerd.tasks.delete({ containerId: id }).catch(ignoreNotFound);
 }
 
+/**
+ * Deletes a task that was made but never started. Its record says so first: killed and not yet deleted, it looks like one
+ * that has run.
+ */
+export async function discardTask(parts: Parts, { id, state }: Record): Promise<void> {
+  if (state.discarding !== true) await parts.records.saveState(id, { ...state, discarding: true });
+  await deleteTask(parts, id);
+}
+
 /** Makes the entry in containerd's sandbox store that keeps a stopped task over containerd's own restart. */
 export async function rememberSandbox(parts: Parts, id: string, runtime: string): Promise<void> {
   try {

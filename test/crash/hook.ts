@@ -60,8 +60,9 @@ async function* iterating<T>(point: string, values: AsyncIterable<T> | Iterable<
   }
 }
 
-/** What is disposed of at its scope's end. */
-function using<T extends AsyncDisposable>(point: string, value: T): T {
+/** What is disposed of at its scope's end, if there is anything. */
+function using<T extends AsyncDisposable | undefined>(point: string, value: T): T {
+  if (value === undefined) return value;
   const dispose = value[Symbol.asyncDispose].bind(value);
   return Object.defineProperty(value, Symbol.asyncDispose, { value: () => awaiting(point, dispose()) });
 }
