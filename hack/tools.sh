@@ -9,7 +9,7 @@
 #   BERTH_OFFLINE=1     do not try the internet for kube-apiserver and Helm
 set -euo pipefail
 
-here=$(dirname "$(readlink -f "$0")")
+here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 cache=${BERTH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/berth}
 apiserver_release=v1.34.1
 # To be raised when the build's recipe changes, so that a cached one is replaced.
@@ -149,24 +149,29 @@ download_apiserver() {
   chmod +x "$dir/kube-apiserver"
 }
 
+# Builds programs of Debian 12's Kubernetes into a directory.
+build_kubernetes() {
+  update_suite bookworm
+  # Debian 12's own Go; the source's make rules want rsync.
+  local wanted=()
+  command -v go >/dev/null || wanted+=(golang-go)
+  command -v rsync >/dev/null || wanted+=(rsync)
+  command -v make >/dev/null || wanted+=(make)
+  install_packages "${wanted[@]}"
+  # And what a build that was killed has left.
+  rm -rf "$cache"/apt/bookworm/kubernetes_* "$cache"/build.*
+  suite_apt bookworm source --download-only kubernetes
+  unpack reflect2 bookworm golang-github-modern-go-reflect2-dev 1.0.2-2
+  "$here/build-kubernetes.sh" "$cache"/apt/bookworm/kubernetes_*.orig.tar.* \
+    "$cache/reflect2/usr/share/gocode/src/github.com/modern-go/reflect2" "$@"
+  rm -rf "$cache"/apt/bookworm/kubernetes_* "$cache/reflect2"
+}
+
 apiserver() {
   cached kube-apiserver "$apiserver_recipe" && return
   if ! download_apiserver; then
     say "not to be had: building the one of Debian 12's source package instead (about 5 minutes, only this once)"
-    update_suite bookworm
-    # Debian 12's own Go; the source's make rules want rsync.
-    local wanted=()
-    command -v go >/dev/null || wanted+=(golang-go)
-    command -v rsync >/dev/null || wanted+=(rsync)
-    command -v make >/dev/null || wanted+=(make)
-    install_packages "${wanted[@]}"
-    # And what a build that was killed has left.
-    rm -rf "$cache"/apt/bookworm/kubernetes_* "$cache"/build.*
-    suite_apt bookworm source --download-only kubernetes
-    unpack reflect2 bookworm golang-github-modern-go-reflect2-dev 1.0.2-2
-    "$here/build-apiserver.sh" "$cache"/apt/bookworm/kubernetes_*.orig.tar.* \
-      "$cache/reflect2/usr/share/gocode/src/github.com/modern-go/reflect2" "$cache/kube-apiserver.new"
-    rm -rf "$cache"/apt/bookworm/kubernetes_* "$cache/reflect2"
+    build_kubernetes "$cache/kube-apiserver.new" kube-apiserver
   fi
   printf %s "$apiserver_recipe" >"$cache/kube-apiserver.new/.complete"
   rm -rf "$cache/kube-apiserver"
@@ -247,14 +252,19 @@ complete() {
   each_package check
 }
 
+# Until this process ends.
+lock() {
+  exec 9>"$cache/.lock"
+  flock --nonblock 9 || { say "another process is filling $cache: waiting for it"; flock 9; }
+}
+
 main() {
   complete && return
   mkdir -p "$cache/apt"
   local wanted
   mapfile -t wanted < <(missing_packages)
   install_packages "${wanted[@]}"
-  exec 9>"$cache/.lock"
-  flock --nonblock 9 || { say "another process is filling $cache: waiting for it"; flock 9; }
+  lock
   each_package unpack
   criu
   helm
@@ -263,4 +273,5 @@ main() {
   say "all parts are in $cache"
 }
 
-main
+# hack/e2e/tools.sh has the functions from here.
+[ "${BASH_SOURCE[0]}" != "$0" ] || main

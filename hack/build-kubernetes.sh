@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds kube-apiserver from the upstream tarball of Debian's kubernetes source package.
-#   build-apiserver.sh TARBALL REFLECT2 DIRECTORY   puts the program into DIRECTORY
+# Builds programs of Kubernetes from the upstream tarball of Debian's kubernetes source package.
+#   build-kubernetes.sh TARBALL REFLECT2 DIRECTORY PROGRAM...   puts kube-apiserver, kubelet ... into DIRECTORY
 # REFLECT2 is the source directory of github.com/modern-go/reflect2 1.0.2 or later: the vendored one is of before Go 1.18
 # and makes a server built with a later Go crash at the first object of a CustomResourceDefinition.
 set -euo pipefail
@@ -8,6 +8,8 @@ set -euo pipefail
 tarball=$1
 reflect2=$2
 target=$3
+shift 3
+programs=("$@")
 work=$(mktemp -d "$(dirname "$target")/build.XXXXXX")
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 
@@ -37,13 +39,14 @@ main() {
   # Without cgo no C compiler is needed.
   export CGO_ENABLED=0 GOCACHE="$work/.gocache" KUBE_GIT_VERSION_FILE="$work/version"
   # make, not go build: it generates the OpenAPI definitions first.
-  if ! make -C "$work" WHAT=cmd/kube-apiserver >"$log" 2>&1; then
+  if ! make -C "$work" WHAT="${programs[*]/#/cmd/}" >"$log" 2>&1; then
     tail -n 30 "$log" >&2
     exit 1
   fi
   rm -rf "$target"
   mkdir -p "$target"
-  cp "$work"/_output/local/bin/linux/*/kube-apiserver "$target/"
+  local program
+  for program in "${programs[@]}"; do cp "$work"/_output/local/bin/linux/*/"$program" "$target/"; done
   rm -f "$log"
 }
 
