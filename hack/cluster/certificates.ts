@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { run } from "../../src/node/index.ts";
 
 const DAYS = "3650";
+/** The first address of kube-apiserver's service-cluster-ip-range. */
+export const SERVICE_ADDRESS = "10.96.0.1";
 
 /** Paths of a PEM certificate and its private key. */
 export type KeyPair = { certificate: string; key: string };
@@ -34,9 +36,9 @@ export class Authority {
     return authority;
   }
 
-  /** A certificate for a server on loopback. */
+  /** A certificate for a server on loopback, also under the names and the address that a cluster gives its API server. */
   server(name: string): Promise<KeyPair> {
-    const names = "DNS:localhost,DNS:kubernetes,DNS:kubernetes.default.svc,IP:127.0.0.1";
+    const names = `DNS:localhost,DNS:kubernetes,DNS:kubernetes.default.svc,IP:127.0.0.1,IP:${SERVICE_ADDRESS}`;
     return this.#signed(name, `/CN=${name}`, `subjectAltName=${names}\nextendedKeyUsage=serverAuth`);
   }
 

@@ -1,5 +1,5 @@
 // etcd and kube-apiserver on loopback: a control plane of which only the API is there. No controller-manager runs, so
-// nothing makes default ServiceAccounts, and a Namespace that is deleted stays in Terminating.
+// nothing makes default ServiceAccounts, and a Namespace that is deleted stays in Terminating (hack/e2e has it all).
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
 import { join, resolve } from "node:path";
@@ -16,6 +16,13 @@ const READY_TIMEOUT_MS = 90_000;
 const PROBE_TIMEOUT_MS = 1000;
 const TOKEN_DURATION = "8760h";
 
+export type ControlPlaneOptions = {
+  dir: string;
+  tools?: Tools;
+  /** More flags for kube-apiserver, without the dashes. They win over its own. */
+  flags?: Readonly<Record<string, string>>;
+};
+
 type Pki = { authority: Authority; server: KeyPair; admin: KeyPair };
 
 /** A Kubernetes API with RBAC, in a directory of its own. Any process can open it again by its directory. */
@@ -24,15 +31,32 @@ export class ControlPlane {
   /** Kubeconfig of a member of `system:masters`; written by start. */
   readonly adminKubeconfig: string;
   readonly #tools: Tools;
+  readonly #flags: Readonly<Record<string, string>>;
   readonly #etcd: Daemon;
   readonly #apiserver: Daemon;
 
-  constructor(options: { dir: string; tools?: Tools }) {
+  constructor(options: ControlPlaneOptions) {
     this.dir = resolve(options.dir);
+    this.#flags = options.flags ?? {};
     this.adminKubeconfig = join(this.dir, "admin.kubeconfig");
     this.#tools = options.tools ?? findTools();
     this.#etcd = new Daemon(this.dir, "etcd");
     this.#apiserver = new Daemon(this.dir, "kube-apiserver");
+  }
+
+  /** Where certificates and keys are: open an Authority there for more of them. */
+  get pkiDir(): string {
+    return join(this.dir, "pki");
+  }
+
+  /** The key that signs ServiceAccounts' tokens. */
+  get tokenKeyFile(): string {
+    return join(this.pkiDir, "kube-apiserver.key");
+  }
+
+  /** The API's address on loopback. */
+  async url(): Promise<string> {
+    return `https://127.0.0.1:${String((await this.#ports()).api)}`;
   }
 
   /** kube-apiserver's process id while it runs. */
@@ -63,8 +87,8 @@ export class ControlPlane {
   async startApiserver(): Promise<void> {
     const ports = await this.#ports();
     const pki = await this.#pki();
-    this.#apiserver.start([this.#tools.kubeApiserver, ...this.#flags(pki, ports)]);
-    const url = `https://127.0.0.1:${String(ports.api)}`;
+    this.#apiserver.start([this.#tools.kubeApiserver, ...this.#commandLine(pki, ports)]);
+    const url = await this.url();
     if (!existsSync(this.adminKubeconfig)) {
       writeFileSync(this.adminKubeconfig, adminKubeconfig(url, pki.authority.certificate, pki.admin), { mode: 0o600 });
     }
@@ -139,24 +163,24 @@ export class ControlPlane {
   async serviceAccountKubeconfig(path: string, namespace = "berth-system", serviceAccount = "berth"): Promise<void> {
     const flags = ["--namespace", namespace, "--duration", TOKEN_DURATION];
     const token = await this.kubectl(["create", "token", serviceAccount, ...flags]);
-    const { api } = await this.#ports();
     const { authority } = await this.#pki();
-    const config = tokenKubeconfig(`https://127.0.0.1:${String(api)}`, authority.certificate, namespace, token.trim());
+    const config = tokenKubeconfig(await this.url(), authority.certificate, namespace, token.trim());
     writeFileSync(path, config, { mode: 0o600 });
   }
 
-  #ports(): Promise<Record<"etcd" | "peer" | "api", number>> {
-    return fixedPorts(join(this.dir, "ports.json"), ["etcd", "peer", "api"]);
+  async #ports(): Promise<Record<"etcd" | "peer" | "api", number>> {
+    const ports = await fixedPorts(join(this.dir, "ports.json"), ["etcd", "peer", "api"]);
+    return { ...ports, api: Number(this.#flags["secure-port"] ?? ports.api) };
   }
 
   async #pki(): Promise<Pki> {
-    const authority = await Authority.open(join(this.dir, "pki"));
+    const authority = await Authority.open(this.pkiDir);
     const server = await authority.server("kube-apiserver");
     return { authority, server, admin: await authority.client("admin", "system:masters") };
   }
 
   // Flags that 1.20 and current versions both know.
-  #flags({ authority, server }: Pki, ports: { etcd: number; api: number }): string[] {
+  #commandLine({ authority, server }: Pki, ports: { etcd: number; api: number }): string[] {
     const flags = {
       "etcd-servers": loopback(ports.etcd),
       "bind-address": "127.0.0.1",
@@ -167,7 +191,7 @@ export class ControlPlane {
       "tls-cert-file": server.certificate,
       "tls-private-key-file": server.key,
       "client-ca-file": authority.certificate,
-      "cert-dir": join(this.dir, "pki"),
+      "cert-dir": this.pkiDir,
       "service-account-issuer": "https://kubernetes.default.svc",
       "service-account-signing-key-file": server.key,
       "service-account-key-file": server.certificate,
@@ -176,6 +200,7 @@ export class ControlPlane {
       // The agents' pods are.
       "allow-privileged": "true",
       profiling: "false",
+      ...this.#flags,
     };
     return Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
   }

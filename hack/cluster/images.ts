@@ -110,6 +110,14 @@ export async function sizedImage(tools: Pick<Tools, "busybox">, tag: string, byt
   return image("berth/sized", [tag], single([base, payload], { Env: [PATH], Cmd: ["sh"] }));
 }
 
+/** What holds a Pod's namespaces, under the names that this and other parts of a node look for. */
+export async function pauseImage(tools: Pick<Tools, "busybox">): Promise<Image> {
+  const base = await layer((root) => {
+    baseFiles(root, tools.busybox);
+  });
+  return image("pause", ["berth"], single([base], { Env: [PATH], Entrypoint: ["/bin/sleep", "infinity"] }));
+}
+
 /** Writes an image as an OCI archive, as `ctr images import` reads it, named `<prefix>/<repository>:<tag>`. */
 export async function writeArchive(image: Image, prefix: string, file: string): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), "berth-image-"));

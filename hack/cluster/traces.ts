@@ -54,7 +54,7 @@ async function killContainers(node: Traced): Promise<void> {
   killAll(shims);
   const hierarchies = cgroupDirectories(await detectCgroups(), node.cgroupRoot);
   const directories = hierarchies.flatMap(tree);
-  directories.forEach(thaw);
+  hierarchies.forEach(thawBelow);
   const inside = () => directories.flatMap((directory) => pidsIn(directory));
   const deadline = Date.now() + GONE_TIMEOUT_MS;
   killAll(children);
@@ -64,7 +64,11 @@ async function killContainers(node: Traced): Promise<void> {
   }
 }
 
-// A frozen process does not hear SIGKILL (cgroup v1's freezer).
+/** Thaws what is frozen in a hierarchy, from this directory on: it does not hear SIGKILL (cgroup v1's freezer). */
+export function thawBelow(directory: string): void {
+  tree(directory).forEach(thaw);
+}
+
 function thaw(directory: string): void {
   for (const [file, value] of [
     ["freezer.state", "THAWED"],
