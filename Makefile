@@ -11,7 +11,7 @@ export NODES CONTAINERD
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 node_modules/.package-lock.json: package.json package-lock.json
 	npm ci
@@ -44,7 +44,8 @@ up: build tools ## Bring up a cluster and keep it: NODES=3 CONTAINERD=1.7
 	node hack/cluster/main.ts up
 
 .PHONY: down
-down: deps ## Take the cluster down
+down: deps ## Take the clusters down
+	node hack/e2e/main.ts down
 	node hack/cluster/main.ts down
 
 .PHONY: check
@@ -74,6 +75,24 @@ test-load: build tools ## Many Containers, the agent killed half-way, its memory
 .PHONY: bench
 bench: build tools ## Compare with containerd alone, Docker and a kubelet: ROUNDS=7 SCENARIOS=one,burst30 (half an hour for all)
 	node test/bench/main.ts
+
+.PHONY: e2e-tools
+e2e-tools: tools
+	hack/e2e/tools.sh
+
+.PHONY: e2e
+# Not by the environment: a cluster that happens to be in use is nobody's to install things on.
+ifeq ($(origin KUBECONFIG),command line)
+e2e: deps ## Install the chart on a whole cluster and run test/e2e there: one of its own, or KUBECONFIG=file
+	KUBECONFIG=$(KUBECONFIG) npm run test:e2e
+else
+e2e: deps e2e-tools
+	node hack/e2e/main.ts test
+endif
+
+.PHONY: e2e-up
+e2e-up: deps e2e-tools ## Bring up the cluster of make e2e and keep it
+	node hack/e2e/main.ts up
 
 .PHONY: generate
 generate: deps tools ## Write the CRDs, the manifests and the protocol code anew

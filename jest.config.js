@@ -34,6 +34,14 @@ export default {
     },
     // Alone, for they look at the whole machine: see the scripts in package.json.
     { ...base, displayName: "host", testMatch: ["<rootDir>/test/host/**/*.test.ts"] },
+    // Against any cluster, in the order of their names: see the script in package.json.
+    {
+      ...base,
+      displayName: "e2e",
+      testMatch: ["<rootDir>/test/e2e/**/*.test.ts"],
+      globalSetup: "<rootDir>/test/e2e/setup.ts",
+      globalTeardown: "<rootDir>/test/e2e/teardown.ts",
+    },
     integration("2.1", "**/*.test.ts"),
     integration("1.7", "*.test.ts"),
   ],
