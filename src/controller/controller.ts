@@ -5,7 +5,6 @@
  * Only a leader writes, and only what holds for the version it was judged by: what an agent has written meanwhile is never
  * written over. Those who wait follow all the same, so that the next leader knows how long an agent has been silent.
  */
-import { createRequire } from "node:module";
 import type { Logger } from "pino";
 import {
   checkpointPath,
@@ -28,6 +27,7 @@ import {
   WorkQueue,
   type WorkScope,
 } from "../kube/index.ts";
+import { VERSION } from "../version.ts";
 import { dropFinalizer } from "../lifecycle/finalizer.ts";
 import { isMarked } from "../lifecycle/told.ts";
 import { correlated, HealthServer } from "../telemetry/index.ts";
@@ -170,9 +170,8 @@ export class Controller {
   }
 
   #makeMetrics(): ControllerMetrics {
-    const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
     return new ControllerMetrics({
-      version,
+      version: VERSION,
       leading: () => this.#elector.leading,
       standings: () => this.#standings(),
       depths: () => ({
