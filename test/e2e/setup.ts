@@ -20,8 +20,12 @@ export default async function setup(): Promise<void> {
     await chooseNode();
   } catch (error) {
     process.stderr.write(await kubectl("describe", "pods", "--namespace", SYSTEM));
+    const logs = ["logs", "--namespace", SYSTEM, "--selector", "app.kubernetes.io/name=berth", "--prefix", "--tail=20"];
+    process.stderr.write(await kubectl(...logs));
     // Nobody else does, when this fails.
-    await teardown();
+    await teardown().catch((further: unknown) => {
+      process.stderr.write(`${String(further)}\n`);
+    });
     throw error;
   }
 }

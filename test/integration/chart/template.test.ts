@@ -12,6 +12,7 @@ import { values, withValues } from "../../../hack/chart/values.ts";
 import { MANIFESTS, manifests as generated } from "../../../src/api/generate.ts";
 import { podSecurityPolicies } from "../../../src/api/policies.ts";
 import { addFlags } from "../../../src/config.ts";
+import { addControllerFlags } from "../../../src/controller/config.ts";
 import { sharedDir } from "../../support/test-node.ts";
 import { OTHERS, REFUSED, valuesOf } from "./values-table.ts";
 
@@ -84,6 +85,13 @@ describe("the chart", () => {
     const { data } = find(await rendered(), "ConfigMap", "berth");
     const keys = Object.keys(parse(data?.["config.yaml"] ?? "") as object);
     expect(flags).toEqual(expect.arrayContaining(keys));
+  });
+
+  it("gives the controller no flag that it has not", async () => {
+    const flags = addControllerFlags(new Command()).options.map(({ long }) => long);
+    const given = JSON.stringify(find(await rendered(), "Deployment", "berth-controller")).match(/--[a-z-]+(?==)/g) ?? [];
+    expect(given).toContain("--grace-period");
+    expect(flags).toEqual(expect.arrayContaining(given));
   });
 
   it("has the agent's defaults", async () => {

@@ -68,7 +68,7 @@ export const OTHERS: Readonly<Record<string, readonly [unknown, Readonly<Record<
   "controller.enabled": [false],
   "controller.replicas": [1],
   "controller.config.grace-period": ["5m"],
-  "controller.config.no-agent-after": ["1m30s"],
+  "controller.config.agentless-after": ["1m30s"],
   "controller.config.lease-duration": ["30s"],
   "controller.config.renew-deadline": ["20s"],
   "controller.config.retry-period": ["500ms"],
