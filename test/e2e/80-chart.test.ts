@@ -24,7 +24,11 @@ async function runs(...names: string[]): Promise<object[]> {
 
 const starts = (): Promise<string> => berth("exec", `${NAMESPACE}/runs`, "--", "cat", "/data/starts");
 
-afterAll(() => kubectl("delete", "containers", "--all", "--ignore-not-found").catch(() => undefined));
+afterAll(async () => {
+  await kubectl("delete", "containers", "--all", "--ignore-not-found");
+  // Named volumes stay until somebody removes them.
+  await berth("volume", "rm", `${NAMESPACE}/starts`);
+});
 
 describe("the chart", () => {
   it("is upgraded, and rolled back, under containers that run on", async () => {

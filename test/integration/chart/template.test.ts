@@ -89,7 +89,8 @@ describe("the chart", () => {
 
   it("gives the controller no flag that it has not", async () => {
     const flags = addControllerFlags(new Command()).options.map(({ long }) => long);
-    const given = JSON.stringify(find(await rendered(), "Deployment", "berth-controller")).match(/--[a-z-]+(?==)/g) ?? [];
+    const given =
+      JSON.stringify(find(await rendered(), "Deployment", "berth-controller")).match(/--[a-z-]+(?==)/g) ?? [];
     expect(given).toContain("--grace-period");
     expect(flags).toEqual(expect.arrayContaining(given));
   });
