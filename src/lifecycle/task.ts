@@ -38,7 +38,7 @@ export async function createTask(
   const output = logFile(parts.logDir, record.applied);
   await makeLogFile(output, undo);
   // Also on a failure: a client whose call was cut off can't know whether the task was made.
-  undo.defer(() => deleteTask(parts, record.id));
+  undo.defer(() => discardTask(parts, record));
   const stdio = await prepareStdio(parts, record, output, undo);
   const create = () =>
     parts.containerd.tasks.create({
@@ -101,9 +101,11 @@ export async function thaw(parts: Parts, id: string): Promise<void> {
  * Deletes a task, killing it first if it still runs; one that is gone is as good. The deletion is asked for also where
  * there is none: a containerd that was killed between a shim's start and its task's creation keeps that shim, for it has an
  * entry in the sandbox store, and nothing else ends it.
+ * @param beforeKill is done before a task is killed that was never started
  */
-export async function deleteTask(parts: Parts, id: string): Promise<void> {
+export async function deleteTask(parts: Parts, id: string, beforeKill?: () => Promise<void>): Promise<void> {
   const task = await parts.containerd.task(id);
+  if (task?.status === "created") await beforeKill?.();
   // Also one that was never started, though deletion takes it: runc would look for its end for ten seconds.
   if (task !== undefined && task.status !== "stopped") await signalTask(parts, id, SIGKILL);
   if (task !== undefined && task.status !== "stopped" && task.status !== "created") {
@@ -117,8 +119,7 @@ export async function deleteTask(parts: Parts, id: string): Promise<void> {
  * that has run.
  */
 export async function discardTask(parts: Parts, { id, state }: Record): Promise<void> {
-  if (state.discarding !== true) await parts.records.saveState(id, { ...state, discarding: true });
-  await deleteTask(parts, id);
+  await deleteTask(parts, id, () => parts.records.saveState(id, { ...state, discarding: true }));
 }
 
 /** Makes the entry in containerd's sandbox store that keeps a stopped task over containerd's own restart. */
