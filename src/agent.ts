@@ -222,6 +222,8 @@ export class Agent {
 
   /** Ends the agent; containers run on. */
   async stop(): Promise<void> {
+    // What is being settled must not try again.
+    this.#subscribed = false;
     this.#subscription?.close();
     clearTimeout(this.#again);
     this.#parts.pulls.close();

@@ -20,6 +20,7 @@ const SNAPSHOTTER = "overlayfs";
 const TOKEN_DIR = "/var/run/secrets/kubernetes.io/serviceaccount";
 const BUILD_TIMEOUT_MS = 40 * 60_000;
 const READY_TIMEOUT_MS = 60_000;
+const LOG_TIMEOUT_MS = 5000;
 
 /** What of the DaemonSet's Pod is otherwise. */
 export interface PodChanges {
@@ -83,6 +84,9 @@ export class AgentPod {
   async runToEnd(changes: PodChanges): Promise<{ exitCode: number; log: string }> {
     await this.#create(changes);
     const { exitStatus } = await this.#containerd.tasks.wait({ containerId: this.id }, { timeoutMs: 60_000 });
+    // The shim may still have to write what it has read.
+    const deadline = Date.now() + LOG_TIMEOUT_MS;
+    while (this.log === "" && Date.now() < deadline) await delay(50);
     await this.#delete();
     return { exitCode: exitStatus, log: this.log };
   }

@@ -100,7 +100,7 @@ describe("the API server completes", () => {
       test().cluster.controlPlane.kubectl(["explain", `containers.spec${field}`]);
     const spec = (await explain("")).replaceAll(/\s+/g, " ");
     expect(spec).toContain("What the container is and how it runs.");
-    expect((await explain(".nodeName")).replaceAll(/\s+/g, " ")).toContain("The node whose agent runs the container");
+    expect((await explain(".nodeName")).replaceAll(/\s+/g, " ")).toContain("the node whose agent runs the container");
     expect((await explain(".ports.hostPort")).replaceAll(/\s+/g, " ")).toContain("Docker: --publish.");
   });
 

@@ -227,6 +227,12 @@ describe("what runs", () => {
   });
 });
 
+/** What the node's own command says of a Container. */
+async function inspected({ metadata }: Container): Promise<Container["status"]> {
+  const { stdout } = await berth(test(), ["inspect", metadata.name]);
+  return (JSON.parse(stdout) as Container).status;
+}
+
 describe("a reboot without an API server", () => {
   it("starts as many as there is room for, the oldest first", async () => {
     const old = await started({ cpu: "500m" });
@@ -237,11 +243,11 @@ describe("a reboot without an API server", () => {
       await test().node.reboot();
       test().node.startAgent({ kubeconfig: away.kubeconfig, "cgroup-cpu": "600m" });
       await untilSaid(test().node, "start waits");
-      const { stdout } = await berth(test(), ["inspect", young.metadata.name]);
-      expect((JSON.parse(stdout) as Container).status).toMatchObject({
-        state: "Pending",
-        reason: "InsufficientResources",
-      });
+      // It is said a moment before it is in the record.
+      const deadline = Date.now() + 10_000;
+      let status = await inspected(young);
+      while (status?.reason !== "InsufficientResources" && Date.now() < deadline) status = await inspected(young);
+      expect(status).toMatchObject({ state: "Pending", reason: "InsufficientResources" });
       expect(setting("cpu/cpu.shares", "cpu.weight")).toBe(onV("614", "24"));
       away.comeBack();
       await untilRestarted(test(), old, 1);
@@ -249,6 +255,7 @@ describe("a reboot without an API server", () => {
       await test().delete(old);
       await untilRestarted(test(), young, 1);
     } finally {
+      away.comeBack();
       await test().deleteAll();
       await test().node.stopAgent("kill");
       await away.close();

@@ -190,7 +190,7 @@ describe("a full disk", () => {
   };
 
   it.each([
-    ["data-dir", { ...VOLUME_SETUP_FAILED, says: ["volume disk", "the disk is full"] }],
+    ["data-dir", { ...VOLUME_SETUP_FAILED, says: ["the container's own files", "the disk is full"] }],
     ["log-dir", { ...RUNTIME_ERROR, says: ["ENOSPC"] }],
   ] as const)("under --%s fails the start, says so, and leaves nothing", async (flag, expected) => {
     const dir = await fullDisk(`full-${flag}`);
