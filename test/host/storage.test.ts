@@ -216,7 +216,7 @@ describe("Volumes", () => {
     await volumes().release("c1");
   });
 
-  it("says which volume the full disk or the read-only filesystem is in the way of", async () => {
+  it("says whose files the full disk or the read-only filesystem is in the way of", async () => {
     const small = join(root, "data");
     await mkdir(small);
     await mount({ type: "tmpfs", source: "tmpfs", target: small, options: ["size=64k"] });
@@ -232,7 +232,7 @@ describe("Volumes", () => {
     await run("mount", ["-o", "remount,ro", small]);
     const spec = { volumes: [{ name: "disk", emptyDir: {} }] };
     await expect(volumes().prepare("c1", wish(spec), { rootfs: [], isNew: true })).rejects.toThrow(
-      `volume disk: ${join(small, "containers/c1/volumes/disk")}: the filesystem is read-only`,
+      `volume of the container's own files: ${join(small, "containers")}: the filesystem is read-only`,
     );
     await unmount(small);
   });
