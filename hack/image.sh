@@ -14,7 +14,7 @@ cache=${BERTH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/berth}/image
 version=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' "$root/package.json")
 name=${BERTH_IMAGE:-example.com/berth:$version}
 # To be raised when the bases are made in another way, so that cached ones are made anew.
-bases_recipe=2
+bases_recipe=3
 base_name() { sed -n "s/^ARG $1=//p" "$root/Dockerfile"; }
 bases=$(printf '%s\n' "$bases_recipe" "$(base_name BASE_IMAGE)" "$(base_name NODE_IMAGE)" | sha256sum | cut -c1-8)
 
@@ -38,7 +38,7 @@ fingerprint() {
 
 has_image() { buildah inspect --type image "$1" >/dev/null 2>&1; }
 
-# What Debian's own slim image leaves out, and its list of sources.
+# What Debian's own slim image leaves out. Its list of sources is empty: a build has it from the machine (lent).
 make_debian() {
   local image=$1 work=$2 container
   say "making $image with mmdebstrap"
@@ -53,7 +53,7 @@ make_debian() {
     { cat "$work/log" >&2; die "mmdebstrap failed"; }
   container=$(buildah from scratch)
   buildah add --quiet "$container" "$work/debian.tar" / >/dev/null
-  sources http://deb.debian.org/debian >"$work/debian.sources"
+  : >"$work/debian.sources"
   chmod 0644 "$work/debian.sources"
   buildah add --quiet "$container" "$work/debian.sources" /etc/apt/sources.list.d/ >/dev/null
   buildah config --cmd bash --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$container"
