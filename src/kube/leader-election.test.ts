@@ -1,14 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { FakeServer, json, silent, status, until } from "./fake-server.test-support.ts";
+import { type HeldLease, leaseHandler } from "./fake-lease.test-support.ts";
+import { FakeServer, silent, until } from "./fake-server.test-support.ts";
 import { LeaderElector, NotLeader } from "./leader-election.ts";
-
-type Spec = Record<string, unknown>;
 
 const TIMING = { leaseMs: 15_000, renewDeadlineMs: 10_000, retryMs: 2000 };
 
 describe("LeaderElector", () => {
   let server: FakeServer;
-  let lease: { version: number; spec: Spec } | undefined;
+  let lease: HeldLease | undefined;
   let uptime: number;
   let due: { at: number; callback: () => void }[];
   let told: string[];
@@ -16,25 +15,13 @@ describe("LeaderElector", () => {
 
   beforeEach(async () => {
     [lease, uptime, due, told, answer] = [undefined, 5, [], [], "all"];
-    server = await FakeServer.start((request, response, _url, body) => {
-      if (answer === "nothing") {
-        response.destroy();
-        return;
-      }
-      const sent = (body === "" ? {} : JSON.parse(body)) as { metadata?: { resourceVersion?: string }; spec?: Spec };
-      if (request.method === "POST") lease = { version: 1, spec: sent.spec ?? {} };
-      if (lease === undefined) {
-        json(response, 404, status(404, "NotFound"));
-        return;
-      }
-      if (request.method === "PATCH") {
-        if (sent.metadata?.resourceVersion !== String(lease.version)) {
-          json(response, 409, status(409, "Conflict"));
-          return;
-        }
-        lease = { version: lease.version + 1, spec: { ...lease.spec, ...sent.spec } };
-      }
-      json(response, 200, { metadata: { name: "l", resourceVersion: String(lease.version) }, spec: lease.spec });
+    const hold = (next: HeldLease): void => {
+      lease = next;
+    };
+    const answering = leaseHandler(() => lease, hold);
+    server = await FakeServer.start((request, response, url, body) => {
+      if (answer === "nothing") response.destroy();
+      else answering(request, response, url, body);
     });
   });
   afterEach(() => server.close());

@@ -1,13 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import type { Clock } from "./clock.ts";
+import { type HeldLease, leaseHandler } from "./fake-lease.test-support.ts";
 import { FakeServer, json, silent, status, until } from "./fake-server.test-support.ts";
 import { NodeLease, type NodeLeaseOptions } from "./node-lease.ts";
 
-type Spec = Record<string, unknown>;
-
 describe("NodeLease", () => {
   let server: FakeServer;
-  let lease: { version: number; spec: Spec } | undefined;
+  let lease: HeldLease | undefined;
   let now: number;
   let uptime: number;
   let due: { ms: number; callback: () => void }[];
@@ -21,22 +20,10 @@ describe("NodeLease", () => {
 
   beforeEach(async () => {
     [lease, now, uptime, due] = [undefined, Date.parse("2024-05-01T10:00:00Z"), 5, []];
-    server = await FakeServer.start((request, response, _url, body) => {
-      const sent = (body === "" ? {} : JSON.parse(body)) as { metadata?: { resourceVersion?: string }; spec?: Spec };
-      if (request.method === "POST") lease = { version: 1, spec: sent.spec ?? {} };
-      if (lease === undefined) {
-        json(response, 404, status(404, "NotFound"));
-        return;
-      }
-      if (request.method === "PATCH") {
-        if (sent.metadata?.resourceVersion !== String(lease.version)) {
-          json(response, 409, status(409, "Conflict"));
-          return;
-        }
-        lease = { version: lease.version + 1, spec: { ...lease.spec, ...sent.spec } };
-      }
-      json(response, 200, { metadata: { name: "l", resourceVersion: String(lease.version) }, spec: lease.spec });
-    });
+    const hold = (next: HeldLease): void => {
+      lease = next;
+    };
+    server = await FakeServer.start(leaseHandler(() => lease, hold));
   });
   afterEach(() => server.close());
 

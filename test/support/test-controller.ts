@@ -1,12 +1,13 @@
 /** A controller beside a test file's node, and what stands for the parts of a cluster that are not there: Nodes, Leases that run out. */
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll } from "@jest/globals";
 import { Daemon } from "../../hack/cluster/daemon.ts";
-import { AGENT_SOURCE } from "../../hack/cluster/local-node.ts";
+import { AGENT } from "../../hack/cluster/local-node.ts";
 import { leasePath, type Lease, nodeLeaseName, nodePath } from "../../src/kube/index.ts";
 import type { TestNode } from "./test-node.ts";
 
-const [NODE, MAIN] = AGENT_SOURCE;
+const [NODE, MAIN] = AGENT;
 const READY_TIMEOUT_MS = 30_000;
 const SYSTEM = "berth-system";
 
@@ -91,6 +92,20 @@ export class TestController {
   async stop(): Promise<void> {
     await this.daemon.stop();
   }
+}
+
+/** A controller for all tests of a file; each of them finds the node's agent at work. Answers a function, for before all tests there is none. */
+export function useController(test: () => TestNode): () => TestController {
+  let controller: TestController;
+  beforeAll(async () => {
+    controller = await TestController.start(test());
+  });
+  afterAll(() => controller.stop());
+  afterEach(async () => {
+    test().node.startAgent();
+    await test().node.agentReady();
+  });
+  return () => controller;
 }
 
 /** The Lease of the test's agent. */

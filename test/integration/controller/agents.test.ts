@@ -1,24 +1,15 @@
 // An agent that can't be reached: what the controller says for it, and that the agent's own word comes back with it.
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "@jest/globals";
+import { describe, expect, it } from "@jest/globals";
 import type { Container, ContainerStatus } from "../../../src/api/index.ts";
 import { containerPath, nodePath } from "../../../src/kube/index.ts";
 import { untilMissed } from "../../support/away.ts";
-import { agentLease, createNode, letLeaseRunOut, setNodeReady, TestController } from "../../support/test-controller.ts";
+import { agentLease, createNode, letLeaseRunOut, setNodeReady, useController } from "../../support/test-controller.ts";
 import { useNode } from "../../support/test-node.ts";
 
 // A controller speaks for all nodes of its cluster.
 const test = useNode({ ownControlPlane: true });
 
-let controller: TestController;
-
-beforeAll(async () => {
-  controller = await TestController.start(test());
-});
-afterAll(() => controller.stop());
-afterEach(async () => {
-  test().node.startAgent();
-  await test().node.agentReady();
-});
+const controller = useController(test);
 
 const conditionOf = ({ status }: Container, type: string) => status?.conditions?.find((each) => each.type === type);
 const untilReason = (container: Container, reason: string): Promise<Container> =>
@@ -145,10 +136,10 @@ describe("an agent that lives", () => {
     test().node.startAgent();
     await test().node.agentReady();
     const created = await test().create();
-    await controller.untilSaid('"kind":"none"');
+    await controller().untilSaid('"kind":"none"');
     await test().until(created, "corrected", ({ status }) => status?.state === "Running", 30_000);
     const marks = async (): Promise<number> =>
-      (await controller.metrics()).get('berth_controller_marks_total{reason="NoAgent"}') ?? NaN;
+      (await controller().metrics()).get('berth_controller_marks_total{reason="NoAgent"}') ?? NaN;
     const before = await marks();
     // Each would have been marked after half a second.
     const next = await test().create();

@@ -1,9 +1,9 @@
 // A machine that is gone: what it was that says so, and that nothing hangs on its finalizers then. What does not say so, too.
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "@jest/globals";
+import { describe, expect, it } from "@jest/globals";
 import type { Container, ContainerCheckpoint } from "../../../src/api/index.ts";
 import { checkpointPath, containerPath, isNotFound, type Lease, nodePath } from "../../../src/kube/index.ts";
 import { untilEvent } from "../../support/events.ts";
-import { agentLease, createNode, letLeaseRunOut, TestController } from "../../support/test-controller.ts";
+import { agentLease, createNode, letLeaseRunOut, useController } from "../../support/test-controller.ts";
 import { useNode } from "../../support/test-node.ts";
 
 const test = useNode({ ownControlPlane: true });
@@ -12,16 +12,7 @@ const NODE_UID = "berth.dev/node-uid";
 /** Twice the controller's grace, and then some. */
 const LONG_MS = 5000;
 
-let controller: TestController;
-
-beforeAll(async () => {
-  controller = await TestController.start(test());
-});
-afterAll(() => controller.stop());
-afterEach(async () => {
-  test().node.startAgent();
-  await test().node.agentReady();
-});
+const controller = useController(test);
 
 async function deleteNow({ metadata }: Container): Promise<void> {
   await test().api.delete(containerPath(metadata.namespace, metadata.name));
@@ -72,7 +63,7 @@ describe("a Node that is deleted", () => {
     await test().api.delete(nodePath(test().node.name));
     await deleteNow(created);
     await test().untilGone(created);
-    expect(controller.daemon.logTail(1000)).not.toContain(`"name":"${created.metadata.name}"`);
+    expect(controller().daemon.logTail(1000)).not.toContain(`"name":"${created.metadata.name}"`);
   });
 
   it("is gone when its agent is silent: Containers and checkpoints are let go, also with their namespace", async () => {
@@ -108,11 +99,11 @@ describe("a Node that is deleted", () => {
       if (Date.now() > deadline) throw new Error("the checkpoint was not let go");
     const { status } = await test().until(kept, "given up", (now) => now.status?.reason === "NodeGone");
     expect(status).toMatchObject({ state: "Unknown" });
-    expect(controller.daemon.logTail(1000)).toContain("the release could not be told of");
+    expect(controller().daemon.logTail(1000)).toContain("the release could not be told of");
     await deleteNow(kept);
     await test().untilGone(kept);
     expect((await untilEvent(test(), kept, "NotCleanedUp")).message).toContain("was deleted and its agent is silent");
-    const metrics = await controller.metrics();
+    const metrics = await controller().metrics();
     expect(metrics.get('berth_controller_releases_total{resource="containercheckpoints"}')).toBe(1);
     expect(metrics.get('berth_controller_releases_total{resource="containers"}')).toBe(3);
   });

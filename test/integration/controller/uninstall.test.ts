@@ -1,12 +1,12 @@
 // `berth uninstall`: after it, no namespace hangs on what only an agent could let go of.
 import { describe, expect, it } from "@jest/globals";
-import { AGENT_SOURCE } from "../../../hack/cluster/local-node.ts";
+import { AGENT } from "../../../hack/cluster/local-node.ts";
 import { run } from "../../../src/node/index.ts";
 import { useNode } from "../../support/test-node.ts";
 
 const test = useNode({ ownControlPlane: true });
 
-const [NODE, MAIN] = AGENT_SOURCE;
+const [NODE, MAIN] = AGENT;
 const FINALIZER = "berth.dev/cleanup";
 
 const uninstall = async (...flags: string[]): Promise<string> => {
