@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "@jest/globals";
 import type { Container } from "../../../src/api/index.ts";
+import { logFile } from "../../../src/lifecycle/task.ts";
 import { run } from "../../../src/node/index.ts";
+import { readLog } from "../../../src/telemetry/index.ts";
 import { pidOf } from "../../support/away.ts";
 import { loggersOf } from "../../support/loggers.ts";
 import { untilOutput } from "../../support/probe.ts";
@@ -13,11 +15,10 @@ import { useNode } from "../../support/test-node.ts";
 
 const test = useNode();
 
-/** All that a container's log files hold, the oldest first. */
-function wholeOutput({ metadata }: Container): string {
-  const folder = join(test().node.logDir, metadata.namespace, metadata.name);
-  const files = readdirSync(folder).sort().reverse();
-  return files.map((file) => readFileSync(join(folder, file), "utf8")).join("");
+/** All that a container's log files hold, the oldest first, whatever rotation does meanwhile. */
+async function wholeOutput({ metadata }: Container): Promise<string> {
+  const chunks = await Array.fromAsync(readLog(logFile(test().node.logDir, metadata)));
+  return Buffer.concat(chunks).toString();
 }
 
 describe("a terminal's output", () => {
@@ -32,7 +33,7 @@ describe("a terminal's output", () => {
       logging: { maxSize: "5Ki", maxFiles: 10 },
     });
     await untilOutput(test(), created, "end\r\n");
-    const output = wholeOutput(created);
+    const output = await wholeOutput(created);
     const numbers = [...output.matchAll(/^line (\d+)\r$/gm)].map(([, number]) => Number(number));
     expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
     expect(numbers.length).toBeGreaterThan(3950);
