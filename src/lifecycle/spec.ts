@@ -13,6 +13,7 @@ import {
   type ResolvedUser,
   resolveUser,
   SpecError,
+  type UserFiles,
   withSecretNames,
 } from "../oci/index.ts";
 import { cgroupsPath } from "./cgroup.ts";
@@ -62,7 +63,7 @@ export interface Acquired {
  */
 export async function specFor(
   parts: Parts,
-  { id, applied, peers }: Start,
+  { id, applied, peers, restore }: Start,
   source: Source,
   acquired: Acquired,
 ): Promise<Pick<NewRecord, "spec" | "runtime">> {
@@ -70,7 +71,9 @@ export async function specFor(
   const handler = runtimeHandler(parts, spec);
   healthcheckOf(spec, applied.image); // One that can't be made is refused before anything runs.
   const [user, devices, seccomp, apparmorProfile] = await Promise.all([
-    userOf(parts, spec, source.image, acquired.rootfs),
+    readUserFiles(parts, applied.image.chainID, acquired.rootfs, restore !== undefined).then((files) =>
+      userOf(spec, source.image, files),
+    ),
     wishedDevices(spec),
     localhostSeccomp(parts, spec),
     defaultAppArmor(parts, spec),
@@ -96,17 +99,24 @@ export async function specFor(
   return { spec: noted, runtime: { name: handler.type, ...options } };
 }
 
-/** The user, looked up in the image's own files. */
-async function userOf(
-  parts: Parts,
-  spec: ContainerSpec,
-  image: OciImageConfig,
-  rootfs: readonly Mount[],
-): Promise<ResolvedUser> {
-  const [passwd, group] = await parts.rootfs.readFiles(rootfs, ["/etc/passwd", "/etc/group"]);
+/** The files in which users and groups are looked up: the image's own, or those of a checkpoint. */
+async function readUserFiles(
+  { rootfs }: Parts,
+  chainID: string,
+  mounts: readonly Mount[],
+  isRestored: boolean,
+): Promise<UserFiles> {
+  const paths = ["/etc/passwd", "/etc/group"];
+  const [passwd, group] = isRestored
+    ? await rootfs.readFiles(mounts, paths)
+    : await rootfs.readImageFiles(chainID, mounts, paths);
+  return { passwd, group };
+}
+
+function userOf(spec: ContainerSpec, image: OciImageConfig, files: UserFiles): ResolvedUser {
   const { runAsUser, runAsGroup, runAsNonRoot, supplementalGroups } = spec.securityContext ?? {};
   return resolveUser(
     { user: spec.user, imageUser: image.User, runAsUser, runAsGroup, runAsNonRoot, supplementalGroups },
-    { passwd, group },
+    files,
   );
 }

@@ -85,11 +85,8 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
     },
   });
 
-  await phase(parts, wish, "lease", () =>
-    at("storage", () => bothOf(takeLease(parts, wish, undo), keepExits(parts, wish, undo))),
-  );
-  const [storage, network] = await bothOf(
-    phase(parts, wish, "storage", () => at("storage", () => prepareStorage(parts, wish, undo))),
+  const [[storage], network] = await bothOf(
+    at("storage", () => bothOf(leasedStorage(parts, wish, undo), keepExits(parts, wish, undo))),
     phase(parts, wish, "network", () => at("network", () => attachNetwork(parts, wish, undo))),
   );
   keepOn(wish);
@@ -134,6 +131,11 @@ async function taskOptions(parts: Parts, { id, applied, restore }: Start): Promi
 async function runTask(parts: Parts, { id, restore }: Start): Promise<number> {
   const start = () => startTask(parts, id);
   return restore === undefined ? start() : restoring(parts, id, restore, start);
+}
+
+async function leasedStorage(parts: Parts, wish: Start, undo: Undo): Promise<Storage> {
+  await phase(parts, wish, "lease", () => takeLease(parts, wish, undo));
+  return phase(parts, wish, "storage", () => prepareStorage(parts, wish, undo));
 }
 
 /** The lease keeps containerd's garbage collection off the snapshot until a record refers to it. */

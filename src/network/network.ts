@@ -113,11 +113,7 @@ export class Network {
     try {
       await this.#records.write(record);
       await Promise.all(record.ports.map(probePort));
-      const cni = this.#cniAttachment(record);
-      const own = cni?.list.name === this.#options.bridgeName;
-      // The rule may have been flushed since the last container came.
-      await Promise.all([createNetns(this.#netnsPath(request.id)), own ? this.#ensureMasquerade() : undefined]);
-      const result = cni === undefined ? undefined : await this.#add(cni);
+      const result = await this.#setUp(record);
       checkGiven(request, result);
       const complete = { ...record, ...(result === undefined ? {} : { result }), complete: true };
       await this.#records.write(complete);
@@ -232,6 +228,21 @@ export class Network {
     const args = fixedArgs(request, list);
     const cni = { ifName: IF_NAME, list, runtimeConfig, ...(args === undefined ? {} : { args }) };
     return { id, ports: portList, cni, complete: false };
+  }
+
+  /** The namespace and what the plugins make in it, beside a look at the masquerade rule: it may have been flushed since the last container came. */
+  async #setUp(record: AttachmentRecord): Promise<CniResult | undefined> {
+    const cni = this.#cniAttachment(record);
+    const makeNetns = async (): Promise<CniResult | undefined> => {
+      await createNetns(this.#netnsPath(record.id));
+      return cni === undefined ? undefined : this.#add(cni);
+    };
+    const masquerade = cni?.list.name === this.#options.bridgeName ? this.#ensureMasquerade() : undefined;
+    // An undo begins when both have ended.
+    const [added, looked] = await Promise.allSettled([makeNetns(), masquerade]);
+    if (added.status === "rejected") throw added.reason;
+    if (looked.status === "rejected") throw looked.reason;
+    return added.value;
   }
 
   async #ensureMasquerade(): Promise<void> {

@@ -16,6 +16,10 @@ export type RootFilesystemOptions = {
   stateDir: string;
 };
 
+/** Images whose files are remembered, and characters of an image's files that are: passwd files are far smaller. */
+const MAX_REMEMBERED = 128;
+const MAX_REMEMBERED_LENGTH = 64 * 1024;
+
 /** Tells Berth's snapshots from other tools'. */
 const OWN_LABEL = "berth.dev/snapshot";
 
@@ -23,6 +27,8 @@ const OWN_LABEL = "berth.dev/snapshot";
 export class RootFilesystem {
   readonly #containerd: RootFilesystemOptions["containerd"];
   readonly #mountDir: string;
+  /** By chain ID and paths: what a chain ID stands for never changes. */
+  readonly #imageFiles = new Map<string, (string | undefined)[]>();
 
   constructor(options: RootFilesystemOptions) {
     this.#containerd = options.containerd;
@@ -95,6 +101,28 @@ export class RootFilesystem {
     if (!answers.includes("unsure"))
       return answers.map((answer) => (typeof answer === "object" ? answer.content : undefined));
     return withMounted(this.#mountDir, mounts, (root) => Promise.all(paths.map((path) => readBelow(root, path))));
+  }
+
+  /**
+   * Like `readFiles`, of a snapshot to which nothing has been written yet since {@link RootFilesystem.prepare}: these are the
+   * image's files, which are read once.
+   *
+   * @throws as `readFile`
+   */
+  async readImageFiles(
+    chainID: string,
+    mounts: readonly SnapshotMount[],
+    paths: readonly string[],
+  ): Promise<(string | undefined)[]> {
+    const key = [chainID, ...paths].join("\0");
+    const known = this.#imageFiles.get(key);
+    if (known !== undefined) return known;
+    const files = await this.readFiles(mounts, paths);
+    if (files.reduce((length, file) => length + (file?.length ?? 0), 0) > MAX_REMEMBERED_LENGTH) return files;
+    const [oldest] = this.#imageFiles.keys();
+    if (this.#imageFiles.size >= MAX_REMEMBERED && oldest !== undefined) this.#imageFiles.delete(oldest);
+    this.#imageFiles.set(key, files);
+    return files;
   }
 
   /** Copies what was written to a snapshot, deletions included, to a directory that does not exist. See {@link saveLayer}. */
