@@ -79,7 +79,7 @@ export interface Target {
 export async function findContainer(node: ThisNode, target: Target): Promise<Instance> {
   const { namespace, name } = parseName(target);
   // Of several, the others are leftovers.
-  const [newest] = (await node.records.list({ namespace, name })).sort(
+  const [newest] = (await node.records.of({ namespace, name })).sort(
     (a, b) => generationOf(b.id) - generationOf(a.id),
   );
   if (newest !== undefined) return withTask(node, newest);

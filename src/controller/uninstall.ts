@@ -13,6 +13,7 @@ import {
   containerPath,
   isConflict,
   isNotFound,
+  isNotServed,
   KubeApi,
   type KubeObject,
   ListWatch,
@@ -65,7 +66,7 @@ async function isServed(api: KubeApi, { path }: Kind): Promise<boolean> {
     await api.get(path(), { query: { limit: 1 } });
     return true;
   } catch (error) {
-    if (isNotFound(error)) return false;
+    if (isNotServed(error)) return false;
     throw error;
   }
 }

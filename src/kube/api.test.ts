@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node";
 import { KubeApi, type RequestObserver } from "./api.ts";
-import { ApiError, ApiUnavailable, isNotFound, isUnavailable } from "./errors.ts";
+import { ApiError, ApiUnavailable, isNotFound, isNotServed, isUnavailable } from "./errors.ts";
 import { FakeServer, apiOn, json, line, listOf, object, status } from "./fake-server.test-support.ts";
 
 describe("KubeApi", () => {
@@ -33,6 +33,17 @@ describe("KubeApi", () => {
       .catch((e: unknown) => e);
     expect(isNotFound(error)).toBe(true);
     expect(error).toMatchObject({ code: 404, reason: "NotFound", message: 'things "x" not found' });
+  });
+
+  it("tells a resource that is not served from an object that is not there", async () => {
+    const server = await fake((_request, response) => {
+      response.writeHead(404, { "Content-Type": "text/plain" }).end("404 page not found\n");
+    });
+    const error: unknown = await server
+      .api()
+      .get("/x")
+      .catch((e: unknown) => e);
+    expect([isNotFound(error), isNotServed(error), isUnavailable(error)]).toEqual([false, true, true]);
   });
 
   it("makes something of a proxy's answer too, with its wish to wait", async () => {

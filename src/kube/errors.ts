@@ -33,9 +33,17 @@ function hasCode(error: unknown, code: number): error is ApiError {
   return error instanceof ApiError && error.code === code;
 }
 
-/** The object, or the whole resource, is not there (404). */
+/** The object is not there (404). */
 export function isNotFound(error: unknown): error is ApiError {
-  return hasCode(error, 404);
+  return hasCode(error, 404) && error.reason === "NotFound";
+}
+
+/**
+ * The whole resource is not there (404, but without a word of an object): its definition was never made or is deleted; or
+ * the server has just been started and does not know of it yet, which servers before 1.24 don't tell from that.
+ */
+export function isNotServed(error: unknown): error is ApiError {
+  return hasCode(error, 404) && error.reason !== "NotFound";
 }
 
 /** Someone else wrote the object in between (409). */
@@ -60,7 +68,8 @@ export function isGone(error: unknown): error is ApiError {
 
 /** Nothing is wrong with the request: the server can't be reached or can't answer now, so the same request may pass later. */
 export function isUnavailable(error: unknown): error is ApiError | ApiUnavailable {
-  return error instanceof ApiUnavailable || (error instanceof ApiError && (error.code === 429 || error.code >= 500));
+  if (error instanceof ApiUnavailable || isNotServed(error)) return true;
+  return error instanceof ApiError && (error.code === 429 || error.code >= 500);
 }
 
 /** The error of a Status, be it an answer's body or the object of a watch's ERROR event. */

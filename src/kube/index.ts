@@ -15,6 +15,7 @@ export {
   isForbidden,
   isGone,
   isNotFound,
+  isNotServed,
   isUnavailable,
 } from "./errors.ts";
 export { EventRecorder } from "./event-recorder.ts";

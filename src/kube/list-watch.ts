@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { KubeApi, Query } from "./api.ts";
 import { backoffMs, type Backoff } from "./backoff.ts";
-import { ApiError, isGone, isUnavailable } from "./errors.ts";
+import { ApiError, isGone, isNotServed, isUnavailable } from "./errors.ts";
 import { ObjectCache, type Change } from "./object-cache.ts";
 import { compareVersions, type KubeObject } from "./object.ts";
 import { WATCH_TIMING, watchOnce, type WatchTiming } from "./watch.ts";
@@ -273,7 +273,8 @@ export class ListWatch<T extends KubeObject> {
       this.#version = undefined;
       return;
     }
-    const refused = error instanceof ApiError && !isUnavailable(error);
+    // One that is made anew has nothing in common with what was followed.
+    const refused = error instanceof ApiError && (isNotServed(error) || !isUnavailable(error));
     if (refused) this.#version = undefined;
     const goneAgain = this.#gone;
     this.#gone = isGone(error);

@@ -26,13 +26,15 @@ describe("ObjectFollower", () => {
       response.on("close", () => (watch.closed = true));
       watches.push(watch);
     });
-    follower = new ObjectFollower({
+    follower = makeFollower();
+  });
+  const makeFollower = (): ObjectFollower =>
+    new ObjectFollower({
       api: server.api(),
       onChange: (key) => changed.push(key),
       logger: silent,
       timers: { backoff: { baseMs: 5, maxMs: 10 } },
     });
-  });
   afterEach(async () => {
     follower.close();
     await server.close();
@@ -87,5 +89,14 @@ describe("ObjectFollower", () => {
     watches[0]?.response.end(line("ERROR", { kind: "Status", code: 410, reason: "Expired", message: "too old" }));
     await until(() => changed.length === 1);
     expect(follower.get(SECRET)).toEqual({ known: true, object: undefined });
+  });
+
+  it("follows nothing for those who ask after it was closed", async () => {
+    follower.close();
+    follower.follow("k", [SECRET]);
+    follower = makeFollower();
+    follower.follow("k", [OTHER]);
+    await until(() => watches.length === 1);
+    for (const request of server.requests) expect(request).toContain(OTHER.path);
   });
 });

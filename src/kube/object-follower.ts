@@ -24,13 +24,15 @@ type Followed = { watch: ListWatch<KubeObject>; keys: Set<string>; synced: boole
 export class ObjectFollower {
   readonly #options: ObjectFollowerOptions;
   readonly #followed = new Map<string, Followed>();
+  #closed = false;
 
   constructor(options: ObjectFollowerOptions) {
     this.#options = options;
   }
 
-  /** Has the key follow these objects, and no others any more. */
+  /** Has the key follow these objects, and no others any more; nothing once it is closed. */
   follow(key: string, objects: readonly FollowedObject[]): void {
+    if (this.#closed) return;
     const wanted = new Map(objects.map((object) => [idOf(object), object]));
     for (const [id, followed] of this.#followed) {
       if (wanted.has(id) || !followed.keys.delete(key) || followed.keys.size > 0) continue;
@@ -51,6 +53,7 @@ export class ObjectFollower {
   }
 
   close(): void {
+    this.#closed = true;
     for (const { watch } of this.#followed.values()) void watch.stop();
     this.#followed.clear();
   }

@@ -19,14 +19,16 @@ describe("ReferenceWatcher", () => {
       response.on("close", () => (watch.closed = true));
       watches.push(watch);
     });
-    watcher = new ReferenceWatcher({
+    watcher = makeWatcher();
+  });
+  const makeWatcher = (): ReferenceWatcher =>
+    new ReferenceWatcher({
       api: server.api(),
       onAppear: (key) => appeared.push(key),
       onForbidden: (key, error) => forbidden.push(`${key}: ${error.message}`),
       logger: silent,
       timers: { minSeconds: 1, maxSeconds: 1, marginMs: 100, backoff: { baseMs: 5, maxMs: 10 } },
     });
-  });
   afterEach(async () => {
     watcher.close();
     await server.close();
@@ -84,5 +86,14 @@ describe("ReferenceWatcher", () => {
     watcher.wait("k", reference);
     await until(() => forbidden.length === 1);
     expect(forbidden).toEqual([`k: ${message}`]);
+  });
+
+  it("waits for nothing when it is asked after it was closed", async () => {
+    watcher.close();
+    watcher.wait("k", reference);
+    watcher = makeWatcher();
+    watcher.wait("k", { ...reference, name: "other" });
+    await until(() => watches.length === 1);
+    for (const request of server.requests) expect(request).toContain("metadata.name%3Dother");
   });
 });

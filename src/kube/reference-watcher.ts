@@ -43,6 +43,7 @@ export class ReferenceWatcher {
   readonly #options: ReferenceWatcherOptions;
   readonly #timing: typeof TIMING;
   readonly #waits = new Map<string, { id: string; abort: AbortController }>();
+  #closed = false;
 
   constructor(options: ReferenceWatcherOptions) {
     this.#options = options;
@@ -51,11 +52,11 @@ export class ReferenceWatcher {
 
   /**
    * Calls `onAppear(key)` once, as soon as the object is there, be it already. A key waits for one thing at a time: another
-   * reference replaces the former, the same one (path, name and part) goes on.
+   * reference replaces the former, the same one (path, name and part) goes on. Nothing is waited for once it is closed.
    */
   wait(key: string, reference: Reference): void {
     const id = `${reference.path}/${reference.name}/${reference.part ?? ""}`;
-    if (this.#waits.get(key)?.id === id) return;
+    if (this.#closed || this.#waits.get(key)?.id === id) return;
     this.forget(key);
     const abort = new AbortController();
     this.#waits.set(key, { id, abort });
@@ -69,6 +70,7 @@ export class ReferenceWatcher {
   }
 
   close(): void {
+    this.#closed = true;
     for (const key of [...this.#waits.keys()]) this.forget(key);
   }
 

@@ -11,7 +11,7 @@ import { generationOf, type Record } from "./record.ts";
  * @throws ContainerdError
  */
 export async function observe(parts: Parts, key: string, uid: string | undefined): Promise<Observed> {
-  const records = await parts.records.list(parseKey(key));
+  const records = await parts.records.of(parseKey(key));
   const instances = await Promise.all(records.map((record) => instanceOf(parts, record)));
   instances.sort((a, b) => generationOf(b.record.id) - generationOf(a.record.id));
   const current = instances.find(({ record }) => uid === undefined || record.applied.uid === uid);

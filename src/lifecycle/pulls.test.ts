@@ -146,6 +146,13 @@ describe("Pulls", () => {
     expect(settled).not.toHaveBeenCalled();
   });
 
+  it("begins none after it was closed", () => {
+    const { made, pulls } = fakePulls();
+    made.close();
+    made.begin(request("a"));
+    expect(pulls).toEqual([]);
+  });
+
   it("tells how each pull ended, and of each byte that was fetched once", async () => {
     const { made, pulls, observer } = fakePulls();
     for (const name of ["a", "b", "c", "d"]) made.begin(request(name, { ref: `example.com/${name}:1` }));

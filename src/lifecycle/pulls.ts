@@ -53,6 +53,7 @@ export class Pulls {
   readonly #logger: Logger;
   readonly #pulls = new Map<string, Pull>();
   readonly #results = new Map<string, { token: string; result: PullResult }>();
+  #closed = false;
 
   constructor(options: {
     source: ImageSource;
@@ -89,8 +90,9 @@ export class Pulls {
     return [...this.#pulls.values().map(({ ref }) => ref), ...done];
   }
 
-  /** Begins a pull, or joins the one under way for the same image and credentials. */
+  /** Begins a pull, or joins the one under way for the same image and credentials; none once they are ended. */
   begin(request: PullRequest): void {
+    if (this.#closed) return;
     const name = JSON.stringify([request.ref, request.credentials ?? null]);
     const joined = this.#pulls.get(name);
     joined?.waiting.set(request.key, request);
@@ -109,6 +111,7 @@ export class Pulls {
 
   /** Ends all pulls. */
   close(): void {
+    this.#closed = true;
     for (const pull of this.#pulls.values()) {
       pull.waiting.clear();
       pull.controller.abort();
