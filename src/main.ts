@@ -82,6 +82,9 @@ interface Running {
   readonly signal: AbortSignal;
 }
 
+/** Milliseconds from the signal to the end of the process, whatever holds it up: less than the 5 s that are promised. */
+const END_BOUND_MS = 4800;
+
 /** Runs what `start` makes until SIGTERM or SIGINT. */
 async function runUntilTold(
   { logLevel, logFormat }: Pick<ClientConfig, "logLevel" | "logFormat">,
@@ -94,6 +97,10 @@ async function runUntilTold(
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.once(signal, () => {
       logger.info({ signal }, farewell);
+      setTimeout(() => {
+        logger.error("something holds up the end: it is not waited for");
+        process.exit();
+      }, END_BOUND_MS).unref();
       ending.abort();
       end.resolve(0);
     });

@@ -208,6 +208,20 @@ describe("Connection and serviceClient", () => {
     expect(server.calls).toBe(1);
   });
 
+  it("ends what is under way when it is closed, and makes no call any more", async () => {
+    await server.listen(socket);
+    server.answer = () => undefined;
+    const version = serviceClient(connection, Version);
+    const underWay = version.version({});
+    while (server.calls === 0) await new Promise((resolve) => setImmediate(resolve));
+    connection.close();
+    for (const call of [underWay, version.version({})]) {
+      const error: unknown = await call.catch((e: unknown) => e);
+      expect(isUnavailable(error)).toBe(true);
+    }
+    expect(server.calls).toBe(1);
+  });
+
   it("takes answers larger than grpc-js' 4 MiB", async () => {
     await server.listen(socket);
     server.answer = (_, reply) => {

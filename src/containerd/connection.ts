@@ -67,6 +67,9 @@ export class Connection {
    * way fail so at their deadline, for they may be answered yet.
    */
   #hung = false;
+  #closed = false;
+  /** Ends each of the unary calls under way. */
+  readonly #cancels = new Set<() => void>();
   readonly #onCall: CallObserver | undefined;
 
   constructor(options: { address: string; namespace: string; onCall?: CallObserver }) {
@@ -83,8 +86,8 @@ export class Connection {
     options: CallOptions = {},
   ): Promise<MessageShape<O>> {
     return new Promise((resolve, reject) => {
-      if (this.#hung && options.probe !== true) {
-        reject(noAnswer(method));
+      if (this.#closed || (this.#hung && options.probe !== true)) {
+        reject(this.#closed ? closed(method) : noAnswer(method));
         return;
       }
       const { path, serialize, deserialize } = codec(method);
@@ -92,6 +95,7 @@ export class Connection {
       const begun = performance.now();
       const finish = (error: Error | null, answer?: MessageShape<O>): void => {
         options.signal?.removeEventListener("abort", cancel);
+        this.#cancels.delete(cancel);
         const failure = answer !== undefined && error === null ? undefined : this.#failed(method, error, options);
         if (failure === undefined) this.#hung = false;
         this.#onCall?.(nameOf(method), codeNameOf(failure), (performance.now() - begun) / 1000);
@@ -104,6 +108,7 @@ export class Connection {
       const cancel = (): void => {
         call.cancel();
       };
+      this.#cancels.add(cancel);
       if (options.signal?.aborted) cancel();
       else options.signal?.addEventListener("abort", cancel, { once: true });
     });
@@ -156,13 +161,16 @@ export class Connection {
     };
   }
 
-  /** Closes the connection; calls under way fail with CANCELLED or UNAVAILABLE. */
+  /** Closes the connection: unary calls, also those under way, fail with UNAVAILABLE from then on; streams end by their signals. */
   close(): void {
+    this.#closed = true;
+    for (const cancel of [...this.#cancels]) cancel();
     this.#client.close();
   }
 
   #failed(method: Pick<DescMethod, "name" | "parent">, error: Error | null, { probe }: CallOptions): Error {
     const failure = toContainerdError(nameOf(method), error);
+    if (this.#closed) return closed(method);
     if (probe === true) this.#hung = isDeadlineExceeded(failure);
     return this.#hung && isDeadlineExceeded(failure) ? noAnswer(method) : failure;
   }
@@ -192,6 +200,10 @@ function codec<I extends DescMessage, O extends DescMessage>(method: Method<I, O
 
 function noAnswer(method: Pick<DescMethod, "name" | "parent">): ContainerdError {
   return new ContainerdError(nameOf(method), status.UNAVAILABLE, "containerd does not answer");
+}
+
+function closed(method: Pick<DescMethod, "name" | "parent">): ContainerdError {
+  return new ContainerdError(nameOf(method), status.UNAVAILABLE, "the connection was closed");
 }
 
 /** `Tasks.Create`. */

@@ -26,6 +26,7 @@ export class Transport {
   readonly #config: KubeConfig;
   readonly #server: URL;
   readonly #agent: http.Agent;
+  #closed = false;
 
   /** @throws Error when the kubeconfig's server is no http(s) URL. */
   constructor(config: KubeConfig) {
@@ -46,6 +47,7 @@ export class Transport {
    */
   async send(outgoing: Outgoing): Promise<http.IncomingMessage> {
     const { signal } = outgoing;
+    if (this.#closed) throw unavailable(outgoing, "the connections were closed");
     // Idle connections lead the way of the one that has fallen silent: each would cost another request its deadline.
     const onAbort = (): void => {
       if (signal.reason instanceof ApiUnavailable) this.#closeIdle();
@@ -63,8 +65,9 @@ export class Transport {
     throw unavailable(outgoing, sent.error);
   }
 
-  /** Closes all connections, those in use too. */
+  /** Closes all connections, those in use too; nothing is sent any more. */
   close(): void {
+    this.#closed = true;
     this.#agent.destroy();
   }
 
