@@ -20,6 +20,9 @@ import {
 import { createLogger } from "./telemetry/index.ts";
 import { VERSION } from "./version.ts";
 
+/** Milliseconds from the signal to the end of the process, whatever holds it up: less than the 5 s that are promised. */
+const END_BOUND_MS = 4800;
+
 const program = new Command("berth")
   .description("Docker's start, as a Kubernetes API: containers on this node's containerd, declared with kubectl.")
   .version(VERSION)
@@ -81,9 +84,6 @@ interface Running {
   /** Ends the start. */
   readonly signal: AbortSignal;
 }
-
-/** Milliseconds from the signal to the end of the process, whatever holds it up: less than the 5 s that are promised. */
-const END_BOUND_MS = 4800;
 
 /** Runs what `start` makes until SIGTERM or SIGINT. */
 async function runUntilTold(
