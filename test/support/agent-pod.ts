@@ -143,9 +143,10 @@ export class AgentPod {
     });
     // After the record, which keeps it from the garbage collection.
     const { mounts } = await snapshots.prepare({ snapshotter: SNAPSHOTTER, key: id, parent: image.chainID });
-    const stdout = `file://${this.#logFile}`;
-    // Another spelling, as in lifecycle/stdio.ts.
-    const stderr = `file://${node.dir}/./${this.id}.log`;
+    const stdout = this.#logFile;
+    writeFileSync(stdout, "");
+    // Another spelling, and no URI, for which it would be one again: as in lifecycle/stdio.ts.
+    const stderr = `${node.dir}/./${this.id}.log`;
     await tasks.create({ containerId: id, rootfs: mounts, terminal: false, stdin: "", stdout, stderr });
     await tasks.start({ containerId: id });
   }
