@@ -79,9 +79,7 @@ export interface Target {
 export async function findContainer(node: ThisNode, target: Target): Promise<Instance> {
   const { namespace, name } = parseName(target);
   // Of several, the others are leftovers.
-  const [newest] = (await node.records.of({ namespace, name })).sort(
-    (a, b) => generationOf(b.id) - generationOf(a.id),
-  );
+  const [newest] = (await node.records.of({ namespace, name })).sort((a, b) => generationOf(b.id) - generationOf(a.id));
   if (newest !== undefined) return withTask(node, newest);
   const all = await node.records.list();
   const byId = target.namespace === undefined ? all.filter(({ id }) => id.startsWith(target.name)) : [];

@@ -12,7 +12,7 @@ import { NoLongerWanted } from "./wanted.ts";
  * again has no `spec` and no `record`, and nothing to do for its `lease`.
  */
 export type Phase =
-  "guards" | "lease" | "storage" | "network" | "files" | "spec" | "record" | "task" | "start" | "save";
+  "guards" | "lease" | "storage" | "namespace" | "network" | "files" | "spec" | "record" | "task" | "start" | "save";
 
 /** How a step ended. `waiting`: it could not go on for want of something, which its key waits for. */
 export type StepResult = "success" | "waiting" | "startFailed" | "calledOff" | "obstacle" | "error";

@@ -2,7 +2,6 @@
 import { type ContainerSpec, hostname } from "../api/index.ts";
 import type { RuntimeHandler } from "../config.ts";
 import { packRuntimeOptions, type Mount } from "../containerd/index.ts";
-import type { Attachment } from "../network/index.ts";
 import { kernelAtLeast } from "../node/index.ts";
 import {
   buildSpec,
@@ -16,6 +15,7 @@ import {
   type UserFiles,
   withSecretNames,
 } from "../oci/index.ts";
+import type { StartNetwork } from "./attach.ts";
 import { cgroupsPath } from "./cgroup.ts";
 import { defaultAppArmor, localhostSeccomp } from "./confinement.ts";
 import { wishedDevices } from "./devices.ts";
@@ -54,7 +54,7 @@ export interface Acquired {
   readonly rootfs: readonly Mount[];
   /** Volumes and the network's files. */
   readonly mounts: readonly OciMount[];
-  readonly network: Attachment | undefined;
+  readonly network: StartNetwork;
 }
 
 /**
@@ -85,8 +85,8 @@ export async function specFor(
     env: envList(source.env),
     mounts: acquired.mounts,
     hostname: peers.joined?.hostname ?? hostname(applied),
-    netns: acquired.network?.netns,
-    addresses: acquired.network?.ipAddresses,
+    netns: acquired.network.netns,
+    addresses: acquired.network.attachment?.ipAddresses,
     cgroupsPath: cgroupsPath(parts, id, spec, handler.options.SystemdCgroup),
     ...devices,
     ...(seccomp === undefined ? {} : { localhostSeccomp: seccomp }),
@@ -95,7 +95,7 @@ export async function specFor(
   // Only a runtime that is given options needs to know what containerd.runc.v1.Options are.
   const hasOptions = Object.keys(handler.options).length > 0;
   const options = hasOptions ? { options: packRuntimeOptions(handler.options) } : {};
-  const noted = withSecretNames(withPeers(built, peers, acquired.network?.netns), source.secretEnv);
+  const noted = withSecretNames(withPeers(built, peers, acquired.network.netns), source.secretEnv);
   return { spec: noted, runtime: { name: handler.type, ...options } };
 }
 

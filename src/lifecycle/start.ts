@@ -5,9 +5,8 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { isAlreadyExists } from "../containerd/index.ts";
-import type { Attachment } from "../network/index.ts";
 import type { OciImageConfig, OciMount } from "../oci/index.ts";
-import { attachNetwork, writeNames } from "./attach.ts";
+import { connectNetwork, openNetwork, type StartNetwork, writeNames } from "./attach.ts";
 import { removeCgroups } from "./cgroup.ts";
 import { type Restore, restoreFiles, restoreOptions, restoring, withRestore } from "./checkpoint/restore.ts";
 import { defaultAppArmor } from "./confinement.ts";
@@ -87,7 +86,7 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
 
   const [[storage], network] = await bothOf(
     at("storage", () => bothOf(leasedStorage(parts, wish, undo), keepExits(parts, wish, undo))),
-    phase(parts, wish, "network", () => at("network", () => attachNetwork(parts, wish, undo))),
+    at("network", () => openNetwork(parts, wish, undo)),
   );
   keepOn(wish);
   const files = await phase(parts, wish, "files", () => at("storage", () => writeNames(parts, wish, network)));
@@ -98,13 +97,17 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
   const record =
     wish.record === undefined
       ? await createRecord(parts, wish, state, { ...storage, mounts, network }, undo)
-      : await reviseRecord(parts, wish, { ...wish.record, state }, network);
+      : await reviseRecord(parts, wish, { ...wish.record, state }, network.netns);
   keepOn(wish);
+  // A namespace that could not be connected is gone, for which the task may fail, too: the first error counts.
   await bothOf(
-    phase(parts, wish, "task", () =>
-      at("create", async () => createTask(parts, record, storage.rootfs, undo, await taskOptions(parts, wish))),
+    connectNetwork(parts, wish, network),
+    bothOf(
+      phase(parts, wish, "task", () =>
+        at("create", async () => createTask(parts, record, storage.rootfs, undo, await taskOptions(parts, wish))),
+      ),
+      at("create", () => saveBefore(parts, wish, state)),
     ),
-    at("create", () => saveBefore(parts, wish, state)),
   );
   keepOn(wish);
   // Before its process runs, or a short run would end before it began.
@@ -189,11 +192,11 @@ async function reviseRecord(
   parts: Parts,
   { id, applied, peers }: Start,
   record: Record,
-  network: Attachment | undefined,
+  netns: string | undefined,
 ): Promise<Record> {
   if (peers.joined === undefined && peers.links.length === 0) return record;
   const spec = await parts.records.spec(id);
-  const revised = withPeers(spec, peers, network?.netns);
+  const revised = withPeers(spec, peers, netns);
   if (!isDeepStrictEqual(spec, revised)) await at("create", () => parts.records.saveApplied(id, applied, revised));
   return record;
 }
@@ -203,7 +206,7 @@ async function createRecord(
   parts: Parts,
   wish: Start,
   state: RunState,
-  made: Storage & { mounts: readonly OciMount[]; network: Attachment | undefined },
+  made: Storage & { mounts: readonly OciMount[]; network: StartNetwork },
   undo: Undo,
 ): Promise<Record> {
   const { source } = wish;
@@ -235,7 +238,7 @@ async function saveBefore(parts: Parts, wish: Start, state: RunState): Promise<v
 }
 
 /** The run state that a start leaves, but for the run itself: the restart manager's waits and verdicts are over. */
-function afterStart(wish: Start, network: Attachment | undefined): RunState {
+function afterStart(wish: Start, { netns }: StartNetwork): RunState {
   const { restartCount, lastEnd, backoffMs, policyRestarts = 0 } = wish.record?.state ?? NEVER_RUN;
   const counted = wish.counts ? 1 : 0;
   return {
@@ -244,7 +247,7 @@ function afterStart(wish: Start, network: Attachment | undefined): RunState {
     backoffMs: wish.asked ? 0 : backoffMs,
     starting: true,
     ...(lastEnd === undefined ? {} : { lastEnd }),
-    ...(network === undefined ? {} : { holdsNetwork: true }),
+    ...(netns === undefined ? {} : { holdsNetwork: true }),
     ...(wish.restartedAt === undefined ? {} : { restartedAt: wish.restartedAt }),
     ...(wish.restoredFrom === undefined ? {} : { restoredFrom: wish.restoredFrom }),
   };

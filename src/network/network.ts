@@ -49,6 +49,19 @@ export type Attachment = Addresses & {
   ports: PortStatus[];
 };
 
+/** A network namespace whose addresses are still to come. */
+export type OpenNetwork = {
+  /** Path of the network namespace. */
+  netns: string;
+  /** It is to be on the agent's own bridge, and whatever interface comes has no IPv6. */
+  isPlain: boolean;
+  /**
+   * Gives it its addresses; after an error nothing of the attachment is left.
+   * @throws NetworkError
+   */
+  connect: () => Promise<Attachment>;
+};
+
 /** Attaches containers to their networks. Several ids may be worked on at once, but only one call an id at a time. */
 export class Network {
   readonly #options: NetworkOptions;
@@ -107,21 +120,30 @@ export class Network {
    * @throws NetworkError
    */
   async attach(request: AttachRequest): Promise<Attachment> {
+    return (await this.open(request)).connect();
+  }
+
+  /**
+   * The first half of {@link attach}: the namespace. What is to live in it can be made beside the second half.
+   *
+   * @throws NetworkError
+   */
+  async open(request: AttachRequest): Promise<OpenNetwork> {
     await this.detach(request.id);
     const record = await this.#plan(request);
+    const netns = this.#netnsPath(request.id);
     this.#claimPorts(record);
+    // Known before, and set before there is an interface: as for Docker's bridge, IPv4 alone is what it has.
+    const isPlain = record.cni?.list.name === this.#options.bridgeName;
     try {
       await this.#records.write(record);
       await Promise.all(record.ports.map(probePort));
-      const result = await this.#setUp(record);
-      checkGiven(request, result);
-      const complete = { ...record, ...(result === undefined ? {} : { result }), complete: true };
-      await this.#records.write(complete);
-      return this.#attachment(complete);
+      await createNetns(netns, { ipv6: !isPlain });
     } catch (error) {
       await this.#undo(request.id);
-      throw (await this.#addressTaken(request)) ?? this.#explain(error, request.networkName);
+      throw this.#explain(error, request.networkName);
     }
+    return { netns, isPlain, connect: () => this.#connect(request, record) };
   }
 
   /**
@@ -230,16 +252,27 @@ export class Network {
     return { id, ports: portList, cni, complete: false };
   }
 
-  /** The namespace and what the plugins make in it, beside a look at the masquerade rule: it may have been flushed since the last container came. */
+  /** The second half of an attach. */
+  async #connect(request: AttachRequest, record: AttachmentRecord): Promise<Attachment> {
+    try {
+      const result = await this.#setUp(record);
+      checkGiven(request, result);
+      const complete = { ...record, ...(result === undefined ? {} : { result }), complete: true };
+      await this.#records.write(complete);
+      return this.#attachment(complete);
+    } catch (error) {
+      await this.#undo(request.id);
+      throw (await this.#addressTaken(request)) ?? this.#explain(error, request.networkName);
+    }
+  }
+
+  /** What the plugins make, beside a look at the masquerade rule: it may have been flushed since the last container came. */
   async #setUp(record: AttachmentRecord): Promise<CniResult | undefined> {
     const cni = this.#cniAttachment(record);
-    const makeNetns = async (): Promise<CniResult | undefined> => {
-      await createNetns(this.#netnsPath(record.id));
-      return cni === undefined ? undefined : this.#add(cni);
-    };
-    const masquerade = cni?.list.name === this.#options.bridgeName ? this.#ensureMasquerade() : undefined;
+    if (cni === undefined) return undefined;
+    const masquerade = cni.list.name === this.#options.bridgeName ? this.#ensureMasquerade() : undefined;
     // An undo begins when both have ended.
-    const [added, looked] = await Promise.allSettled([makeNetns(), masquerade]);
+    const [added, looked] = await Promise.allSettled([this.#add(cni), masquerade]);
     if (added.status === "rejected") throw added.reason;
     if (looked.status === "rejected") throw looked.reason;
     return added.value;

@@ -67,6 +67,17 @@ export async function updateHosts(context: Pick<VolumeContext, "dataDir" | "id">
 /** `readOnly` as the root filesystem is (Docker's rule); `covered` are paths that the user has mounted something over. */
 export type FileOptions = { readOnly: boolean; covered: ReadonlySet<string> };
 
+/** Makes a container's files, empty where they are not there yet, and answers their bind mounts. */
+export async function makeNameFiles(
+  context: Pick<VolumeContext, "dataDir" | "id">,
+  options: FileOptions,
+): Promise<BindMount[]> {
+  const { O_WRONLY, O_CREAT, O_NOFOLLOW } = constants;
+  return eachFile(context, options, async (_, path) => {
+    await (await open(path, O_WRONLY | O_CREAT | O_NOFOLLOW, 0o644)).close();
+  });
+}
+
 /** Writes a container's files and answers their bind mounts. */
 export async function writeNameFiles(
   context: Pick<VolumeContext, "dataDir" | "id">,

@@ -9,7 +9,7 @@ import { prepareEmptyDir } from "./empty-dir.ts";
 import { VolumeError, forVolume } from "./errors.ts";
 import type { FileSet } from "./file-set.ts";
 import { filesDirectory, hasFiles, writeFiles } from "./file-volume.ts";
-import { shareNameFiles, updateHosts, writeNameFiles } from "./files.ts";
+import { makeNameFiles, shareNameFiles, updateHosts, writeNameFiles } from "./files.ts";
 import type { FileOptions } from "./files.ts";
 import { prepareHostPath } from "./host-path.ts";
 import { NamedVolumes } from "./named.ts";
@@ -116,6 +116,18 @@ export class Volumes {
       const hosts = withBlock(files.hosts, network?.hostsBlock ?? "");
       return writeNameFiles(context, { ...files, hosts }, fileOptions(wish));
     });
+  }
+
+  /**
+   * Makes these files, empty where they are not there, for {@link Volumes.writeFiles} to fill, and answers their mounts.
+   *
+   * @throws VolumeError
+   */
+  async makeFiles(id: string, wish: Pick<VolumeWish, "spec">): Promise<BindMount[]> {
+    const context = { ...this.#options, id };
+    return forVolume("of the container's own files", dataDirectory(context), () =>
+      makeNameFiles(context, fileOptions(wish)),
+    );
   }
 
   /**
