@@ -102,7 +102,7 @@ export class Agent {
       onCall: metrics.onCall.bind(metrics),
       logger,
     });
-    this.#events = new EventRecorder({ api: this.#api, component: "berth.dev/agent", host: config.nodeName, logger });
+    this.#events = this.#makeEvents();
     const self = `${hostname()}:${facts.claim}`;
     this.#lease = new NodeLease({
       api: this.#api,
@@ -262,6 +262,17 @@ export class Agent {
       requested: () => this.#parts.room.requested,
       depths: () => ({ containers: this.#queue.depth, checkpoints: this.#checkpoints.depth }),
       ready: () => this.#health.states(),
+    });
+  }
+
+  #makeEvents(): EventRecorder {
+    const { config, logger } = this.#options;
+    return new EventRecorder({
+      api: this.#api,
+      component: "berth.dev/agent",
+      host: config.nodeName,
+      idle: () => this.#queue.drain(),
+      logger,
     });
   }
 

@@ -85,6 +85,8 @@ export class Containerd {
   readonly #reader: ImageReader;
   readonly #logger: Logger;
   #toldOfHostsDir = false;
+  #roots: Promise<string[]> = Promise.resolve([]);
+  #rootsAt = -Infinity;
 
   constructor(options: ContainerdOptions) {
     const connection = new Connection(options);
@@ -124,8 +126,22 @@ export class Containerd {
     return checkVersion(version);
   }
 
-  /** The directories in which containerd keeps images: their content, and the snapshots they are unpacked into. */
-  async imageRoots(): Promise<string[]> {
+  /**
+   * The directories in which containerd keeps images: their content, and the snapshots they are unpacked into. As they were
+   * a minute ago at the most: a containerd that is started anew may have others.
+   */
+  imageRoots(): Promise<string[]> {
+    if (performance.now() - this.#rootsAt > MINUTE) {
+      this.#roots = this.#imageRoots();
+      this.#rootsAt = performance.now();
+      this.#roots.catch(() => {
+        this.#rootsAt = -Infinity;
+      });
+    }
+    return this.#roots;
+  }
+
+  async #imageRoots(): Promise<string[]> {
     const filters = ["content", this.snapshotter].map((id) => `id==${JSON.stringify(id)}`);
     const { plugins } = await this.#introspection.plugins({ filters });
     // A snapshotter that is a program of its own does not tell.

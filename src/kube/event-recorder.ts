@@ -15,6 +15,8 @@ const MEMORY_LIMIT = 4096;
 /** An Event as written by an API server's validation: reason 128 characters, message 1024 bytes. */
 const MESSAGE_LIMIT = 1024;
 const RETRY = { baseMs: 500, maxMs: 30_000 };
+/** Milliseconds that an Event waits for what is more urgent. */
+const YIELD_MS = 5000;
 
 export type EventRecorderOptions = {
   api: KubeApi;
@@ -23,6 +25,8 @@ export type EventRecorderOptions = {
   /** The node's name. */
   host: string;
   logger: Logger;
+  /** Resolves when there is nothing more urgent to do: Events wait for that, each for {@link YIELD_MS} at the most. */
+  idle?: () => Promise<void>;
   now?: () => Date;
 };
 
@@ -38,6 +42,8 @@ type Entry = {
   first: Date;
   last: Date;
   posted: boolean;
+  /** By performance.now(). */
+  queuedAt: number;
 };
 
 /**
@@ -52,6 +58,8 @@ export class EventRecorder {
   readonly #entries = new Map<string, Entry>();
   readonly #queue = new Set<Entry>();
   readonly #stop = new AbortController();
+  /** Aborted when nothing is waited for any more. */
+  readonly #hurry = new AbortController();
   #sending: Promise<void> | undefined;
   #dropped = 0;
 
@@ -110,6 +118,7 @@ export class EventRecorder {
 
   /** Waits until all is sent, at most `boundMs`; what is left then is not sent any more. */
   async flush(boundMs: number): Promise<void> {
+    this.#hurry.abort();
     if (this.#sending === undefined) return;
     const timer = setTimeout(() => {
       this.#stop.abort();
@@ -125,10 +134,23 @@ export class EventRecorder {
   #newEntry(object: KubeObject, type: string, reason: string, now: Date): Entry {
     const namespace = object.metadata.namespace ?? "default";
     const name = eventName(object);
-    return { namespace, name, object, type, reason, message: "", count: 0, first: now, last: now, posted: false };
+    return {
+      namespace,
+      name,
+      object,
+      type,
+      reason,
+      message: "",
+      count: 0,
+      first: now,
+      last: now,
+      posted: false,
+      queuedAt: 0,
+    };
   }
 
   #enqueue(entry: Entry): void {
+    entry.queuedAt = performance.now();
     this.#queue.add(entry);
     for (const oldest of this.#queue) {
       if (this.#queue.size <= QUEUE_LIMIT) break;
@@ -142,6 +164,7 @@ export class EventRecorder {
     // Let the caller's own requests go first, and what it reports in one go come together.
     await sleep(0);
     for (let failures = 0; this.#queue.size > 0 && !this.#stop.signal.aborted;) {
+      await this.#yield();
       const [entry] = this.#queue;
       if (entry === undefined) break;
       this.#queue.delete(entry);
@@ -160,6 +183,19 @@ export class EventRecorder {
       }
     }
     this.#sending = undefined;
+  }
+
+  /** Lets what is more urgent go first: a node that starts many containers at once has better things to do. */
+  async #yield(): Promise<void> {
+    const [entry] = this.#queue;
+    const { idle } = this.#options;
+    if (entry === undefined || idle === undefined) return;
+    const left = entry.queuedAt + YIELD_MS - performance.now();
+    if (left <= 0) return;
+    const over = new AbortController();
+    const signal = AbortSignal.any([over.signal, this.#hurry.signal]);
+    await Promise.race([idle(), sleep(left, undefined, { signal }).catch(() => undefined)]);
+    over.abort();
   }
 
   /** Before all others; it may have been queued anew meanwhile. */

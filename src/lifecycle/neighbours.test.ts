@@ -28,6 +28,7 @@ function open(onWrite: (id: string) => Promise<void> = () => Promise.resolve()) 
       writes.push(id);
       files.set(id, block);
     },
+    intervalMs: 0,
     logger: pino({ level: "silent" }),
   });
   const names = (id: string) =>

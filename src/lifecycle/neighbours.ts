@@ -3,10 +3,14 @@
  * of what records and tasks say, filled from them when the agent comes up and with each look at a key after; a file that is
  * behind is found by what was written last, and anything can be written again.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { hostsBlock, type HostsLine } from "../network/index.ts";
 import { linesOf, linesOfAll, namesOf, type Neighbour, networkOf, type OwnedLine } from "./neighbour.ts";
 import { keyOf } from "./record.ts";
+
+/** Milliseconds from one pass over the hosts files to the next at the least: many that start at once share them. */
+const PASS_INTERVAL_MS = 1000;
 
 interface Entry {
   readonly neighbour?: Neighbour;
@@ -26,15 +30,22 @@ export class Neighbours {
   readonly #held = new Set<string>();
   /** Networks (with their namespace) whose names have changed since they were written last. */
   readonly #changed = new Set<string>();
+  /** The pass under way, when the last one began, and the one to come. */
   #pass: Promise<void> | undefined;
+  #begunAt = -Infinity;
+  #next: Promise<void> | undefined;
+  readonly #intervalMs: number;
 
   constructor(options: {
     /** Has a key looked at again. */
     requeue: (key: string) => void;
     /** Brings the block of a container's hosts file up to date. */
     writeBlock: (id: string, block: string) => Promise<void>;
+    /** Shortened by tests. */
+    intervalMs?: number;
     logger: Logger;
   }) {
+    this.#intervalMs = options.intervalMs ?? PASS_INTERVAL_MS;
     this.#requeue = options.requeue;
     this.#writeBlock = options.writeBlock;
     this.#logger = options.logger;
@@ -151,10 +162,19 @@ export class Neighbours {
     if (neighbour.network !== undefined) this.#changed.add(networkOf(neighbour));
   }
 
-  /** Writes what has changed. One pass at a time; changes that come meanwhile share the next one. */
-  async #write(): Promise<void> {
-    while (this.#pass !== undefined) await this.#pass;
-    if (this.#changed.size === 0) return;
+  /** Writes what has changed, at once if nothing was written just before. One pass at a time; changes that come until it begins share it. */
+  #write(): Promise<void> {
+    if (this.#changed.size === 0) return this.#pass ?? Promise.resolve();
+    this.#next ??= this.#passInTime();
+    return this.#next;
+  }
+
+  async #passInTime(): Promise<void> {
+    await this.#pass;
+    const wait = this.#begunAt + this.#intervalMs - performance.now();
+    if (wait > 0) await delay(wait, undefined, { ref: false });
+    this.#next = undefined;
+    this.#begunAt = performance.now();
     this.#pass = this.#writeAll().finally(() => {
       this.#pass = undefined;
     });

@@ -20,6 +20,8 @@ import { createNetns, isSameNetns, netnsExists, removeNetns, shareNetns } from "
 import { collide, formatPort, portMappings, probePort, statusProtocol } from "./ports.ts";
 
 const CNI_VERSION = "1.0.0";
+/** Milliseconds from one look at the masquerade rule to the next at the least. */
+const MASQUERADE_MS = 1000;
 
 export type NetworkOptions = {
   cniBinDirs: readonly string[];
@@ -73,8 +75,8 @@ export class Network {
   #firewall = false;
   // Whether the first ADD with a port went well.
   #firstPortmap: Promise<boolean> | undefined;
-  // The look at the masquerade rule that is under way: attaches at the same moment share it.
-  #masquerade: Promise<void> | undefined;
+  // The last look at the masquerade rule, and whether somebody has come since who wants another one.
+  #masquerade: { readonly at: number; readonly look: Promise<void>; again: boolean } | undefined;
 
   constructor(options: NetworkOptions) {
     this.#options = options;
@@ -222,6 +224,7 @@ export class Network {
     for (const id of await this.list()) await this.detach(id);
     await removeBridge(this.#options.bridgeName);
     this.#firstPortmap = undefined;
+    this.#masquerade = undefined;
     await rm(this.#addressDir(), { recursive: true, force: true });
   }
 
@@ -278,12 +281,32 @@ export class Network {
     return added.value;
   }
 
-  async #ensureMasquerade(): Promise<void> {
+  /**
+   * Makes the masquerade rule unless it is there. A look that was begun a moment ago is good enough for who comes after it,
+   * for another one follows: many that start at once share two.
+   */
+  #ensureMasquerade(): Promise<void> {
     const { bridgeName, bridgeSubnet } = this.#options;
-    this.#masquerade ??= ensureMasquerade(bridgeName, bridgeSubnet).finally(() => {
-      this.#masquerade = undefined;
+    const now = performance.now();
+    if (this.#masquerade !== undefined && now - this.#masquerade.at < MASQUERADE_MS) {
+      this.#masquerade.again = true;
+      return this.#masquerade.look;
+    }
+    const before = this.#masquerade?.look.catch(() => undefined) ?? Promise.resolve();
+    const look = before.then(() => ensureMasquerade(bridgeName, bridgeSubnet));
+    const begun = { at: now, look, again: false };
+    this.#masquerade = begun;
+    begun.look.catch(() => {
+      // Not good enough for anybody who comes now.
+      if (this.#masquerade === begun) this.#masquerade = undefined;
     });
-    await this.#masquerade;
+    setTimeout(() => {
+      if (!begun.again || this.#masquerade !== begun) return;
+      void this.#ensureMasquerade().catch((error: unknown) => {
+        this.#logger.warn({ err: error }, "the masquerade rule can't be looked at");
+      });
+    }, MASQUERADE_MS).unref();
+    return begun.look;
   }
 
   /** The error for a fixed address that another container has, where that is why an attach failed. */
