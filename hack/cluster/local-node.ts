@@ -1,6 +1,6 @@
 // One node of the local cluster: a containerd of its own and the agent that drives it. Everything it has on the machine
 // carries its number, so that several nodes, of several clusters, live side by side.
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { connect } from "node:net";
 import { join, resolve } from "node:path";
@@ -24,9 +24,17 @@ const ROOT = resolve(import.meta.dirname, "../..");
 export const PROGRAM = "BERTH_PROGRAM";
 /** Berth's program: the compiled one where one is named, else the checkout's source, which takes three times the CPU to start. */
 export const MAIN = process.env[PROGRAM] ?? join(ROOT, "src/main.ts");
-/** The agent, as a command; and as its source. */
-export const AGENT = [process.execPath, MAIN, "agent"] as const;
-export const AGENT_SOURCE = [process.execPath, join(ROOT, "src/main.ts"), "agent"] as const;
+/** Node.js' flags for the agent, as the program itself names them. */
+const NODE_FLAGS = (/^#!\S+ -S node (.*)$/m.exec(readFileSync(MAIN, "utf8"))?.[1] ?? "").split(" ").filter(Boolean);
+/** What runs Berth's program, as a command; the agent; and the agent as its source. */
+export const BERTH = [process.execPath, ...NODE_FLAGS, MAIN] as const;
+export const AGENT: readonly [string, ...string[]] = [...BERTH, "agent"];
+export const AGENT_SOURCE: readonly [string, ...string[]] = [
+  process.execPath,
+  ...NODE_FLAGS,
+  join(ROOT, "src/main.ts"),
+  "agent",
+];
 
 export type LocalNodeOptions = {
   /** Its directory on disk, with everything a reboot would keep. Another process can open the node again by it. */

@@ -3,11 +3,11 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll } from "@jest/globals";
 import { Daemon } from "../../hack/cluster/daemon.ts";
-import { AGENT } from "../../hack/cluster/local-node.ts";
+import { BERTH } from "../../hack/cluster/local-node.ts";
 import { leasePath, type Lease, nodeLeaseName, nodePath } from "../../src/kube/index.ts";
 import type { TestNode } from "./test-node.ts";
 
-const [NODE, MAIN] = AGENT;
+const [NODE, ...PROGRAM] = BERTH;
 const READY_TIMEOUT_MS = 30_000;
 const SYSTEM = "berth-system";
 
@@ -50,7 +50,7 @@ export class TestController {
     const all = { ...QUICK, kubeconfig, "metrics-address": metricsAddress, "log-format": "json", ...flags };
     const args = Object.entries(all).map(([flag, value]) => `--${flag}=${value}`);
     const daemon = new Daemon(test.node.dir, name);
-    const controller = new TestController(daemon, metricsAddress, [NODE, MAIN, "controller", ...args]);
+    const controller = new TestController(daemon, metricsAddress, [NODE, ...PROGRAM, "controller", ...args]);
     await controller.startAgain();
     return controller;
   }

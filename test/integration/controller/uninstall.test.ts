@@ -1,17 +1,17 @@
 // `berth uninstall`: after it, no namespace hangs on what only an agent could let go of.
 import { describe, expect, it } from "@jest/globals";
-import { AGENT } from "../../../hack/cluster/local-node.ts";
+import { BERTH } from "../../../hack/cluster/local-node.ts";
 import { run } from "../../../src/node/index.ts";
 import { useNode } from "../../support/test-node.ts";
 
 const test = useNode({ ownControlPlane: true });
 
-const [NODE, MAIN] = AGENT;
+const [NODE, ...PROGRAM] = BERTH;
 const FINALIZER = "berth.dev/cleanup";
 
 const uninstall = async (...flags: string[]): Promise<string> => {
   const { kubeconfig } = test().cluster;
-  const args = [MAIN, "uninstall", `--kubeconfig=${kubeconfig}`, "--log-format=json", ...flags];
+  const args = [...PROGRAM, "uninstall", `--kubeconfig=${kubeconfig}`, "--log-format=json", ...flags];
   return (await run(NODE, args, { timeoutMs: 50_000 })).stderr;
 };
 
