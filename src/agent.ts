@@ -157,6 +157,7 @@ export class Agent {
       requeue: (key) => {
         this.#queue.add(key);
       },
+      isBusy: () => this.#queue.depth > 0,
       observer: metrics,
       logger,
     });

@@ -21,6 +21,7 @@ function open(onWrite: (id: string) => Promise<void> = () => Promise.resolve()) 
   const files = new Map<string, string>();
   const writes: string[] = [];
   const woken: string[] = [];
+  const busy = { is: false };
   const neighbours = new Neighbours({
     requeue: (key) => woken.push(key),
     writeBlock: async (id, block) => {
@@ -28,7 +29,7 @@ function open(onWrite: (id: string) => Promise<void> = () => Promise.resolve()) 
       writes.push(id);
       files.set(id, block);
     },
-    intervalMs: 0,
+    isBusy: () => busy.is,
     logger: pino({ level: "silent" }),
   });
   const names = (id: string) =>
@@ -36,7 +37,12 @@ function open(onWrite: (id: string) => Promise<void> = () => Promise.resolve()) 
       .split("\n")
       .filter((line) => line !== "" && !line.startsWith("#"))
       .map((line) => line.split("\t")[1]);
-  return { neighbours, writes, woken, names };
+  return { neighbours, writes, woken, names, busy };
+}
+
+/** Waits for a pass that nobody is told of. */
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
 describe("hosts files", () => {
@@ -53,6 +59,20 @@ describe("hosts files", () => {
     expect(writes.slice(before).filter((id) => id === "id-a" || id === "id-b")).toEqual([]);
     await neighbours.forget("shop/b");
     expect(names("id-a")).toEqual([]);
+  });
+
+  it("are written together for those that come while there is much to do, or as soon as there is not", async () => {
+    const { neighbours, writes, names, busy } = open();
+    busy.is = true;
+    for (const name of ["a", "b", "c"]) await neighbours.note(`shop/${name}`, named(name));
+    expect(writes).toEqual([]);
+    busy.is = false;
+    await neighbours.note("shop/d", named("d"));
+    expect(writes.toSorted()).toEqual(["id-a", "id-b", "id-c", "id-d"]);
+    expect(names("id-d")).toEqual(["a", "b", "c"]);
+    busy.is = true;
+    await neighbours.note("shop/e", named("e"));
+    await until(() => names("id-a").includes("e"));
   });
 
   it("give a host name to the container that is called so, and to the first of those that claim it", async () => {

@@ -9,7 +9,7 @@ import { hostsBlock, type HostsLine } from "../network/index.ts";
 import { linesOf, linesOfAll, namesOf, type Neighbour, networkOf, type OwnedLine } from "./neighbour.ts";
 import { keyOf } from "./record.ts";
 
-/** Milliseconds from one pass over the hosts files to the next at the least: many that start at once share them. */
+/** Milliseconds from one pass over the hosts files to the next while many containers are started at once: these share it. */
 const PASS_INTERVAL_MS = 1000;
 
 interface Entry {
@@ -30,22 +30,21 @@ export class Neighbours {
   readonly #held = new Set<string>();
   /** Networks (with their namespace) whose names have changed since they were written last. */
   readonly #changed = new Set<string>();
-  /** The pass under way, when the last one began, and the one to come. */
+  /** The pass under way, and the one to come, which may be waited for or be hurried. */
   #pass: Promise<void> | undefined;
-  #begunAt = -Infinity;
-  #next: Promise<void> | undefined;
-  readonly #intervalMs: number;
+  #next: { readonly over: Promise<void>; readonly hurry: AbortController } | undefined;
+  readonly #isBusy: () => boolean;
 
   constructor(options: {
     /** Has a key looked at again. */
     requeue: (key: string) => void;
     /** Brings the block of a container's hosts file up to date. */
     writeBlock: (id: string, block: string) => Promise<void>;
-    /** Shortened by tests. */
-    intervalMs?: number;
+    /** Whether so many containers wait for their turn that nobody is to wait for names. */
+    isBusy: () => boolean;
     logger: Logger;
   }) {
-    this.#intervalMs = options.intervalMs ?? PASS_INTERVAL_MS;
+    this.#isBusy = options.isBusy;
     this.#requeue = options.requeue;
     this.#writeBlock = options.writeBlock;
     this.#logger = options.logger;
@@ -81,7 +80,7 @@ export class Neighbours {
 
   /**
    * Notes what a key stands for now; undefined when it has no container. Those who need it are looked at again when that
-   * is news. Resolves when the hosts files tell of it.
+   * is news. Resolves when the hosts files tell of it; while many are started at once, at once: they do within a second.
    */
   async note(key: string, neighbour: Neighbour | undefined): Promise<void> {
     const before = this.#entries.get(key);
@@ -162,19 +161,22 @@ export class Neighbours {
     if (neighbour.network !== undefined) this.#changed.add(networkOf(neighbour));
   }
 
-  /** Writes what has changed, at once if nothing was written just before. One pass at a time; changes that come until it begins share it. */
-  #write(): Promise<void> {
-    if (this.#changed.size === 0) return this.#pass ?? Promise.resolve();
-    this.#next ??= this.#passInTime();
-    return this.#next;
+  /** Writes what has changed. One pass at a time; changes that come until it begins share it. */
+  async #write(): Promise<void> {
+    if (this.#changed.size === 0) return this.#pass;
+    if (this.#next === undefined) {
+      const hurry = new AbortController();
+      this.#next = { hurry, over: this.#passInTime(hurry.signal) };
+    }
+    if (this.#isBusy()) return;
+    this.#next.hurry.abort();
+    await this.#next.over;
   }
 
-  async #passInTime(): Promise<void> {
+  async #passInTime(hurry: AbortSignal): Promise<void> {
+    if (this.#isBusy()) await delay(PASS_INTERVAL_MS, undefined, { ref: false, signal: hurry }).catch(() => undefined);
     await this.#pass;
-    const wait = this.#begunAt + this.#intervalMs - performance.now();
-    if (wait > 0) await delay(wait, undefined, { ref: false });
     this.#next = undefined;
-    this.#begunAt = performance.now();
     this.#pass = this.#writeAll().finally(() => {
       this.#pass = undefined;
     });

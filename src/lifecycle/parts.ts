@@ -105,6 +105,8 @@ export interface NodeSettings {
   readonly onDisk: DiskWatchOptions["onChange"];
   /** Has a key looked at again. */
   readonly requeue: (key: string) => void;
+  /** Whether more keys wait for their turn than are worked on at once. */
+  readonly isBusy: () => boolean;
   readonly observer: Observer;
   readonly logger: Logger;
 }
@@ -177,7 +179,7 @@ async function measureDisks(config: Config, containerd: Containerd): ReturnType<
 
 /** Makes an agent's parts. Nothing is begun yet. */
 export function makeParts(settings: NodeSettings): Parts {
-  const { config, facts, api, containerd, events, checkpoints, requeue, observer, logger } = settings;
+  const { config, facts, api, containerd, events, checkpoints, requeue, isBusy, observer, logger } = settings;
   const { stateDir, dataDir } = config;
   const announce: Announce = (object, type, reason, message, replaces) => {
     events.event(referenceTo(object), type, reason, message, replaces === undefined ? {} : { replaces });
@@ -204,7 +206,7 @@ export function makeParts(settings: NodeSettings): Parts {
     api,
     containerd,
     records,
-    network: new Network({ ...config, logger }),
+    network: new Network({ ...config, isBusy, logger }),
     rootfs: new RootFilesystem({ containerd, stateDir }),
     volumes,
     logs: new LogRotation({ onLook: () => void disks.look(), logger }),
@@ -214,7 +216,7 @@ export function makeParts(settings: NodeSettings): Parts {
     disks,
     references: new ReferenceWatcher({ api, onAppear: requeue, logger }),
     fileUpdates: new FileUpdates({ api, volumes, onChange: requeue, logger }),
-    neighbours: new Neighbours({ requeue, writeBlock: (id, block) => volumes.updateHosts(id, block), logger }),
+    neighbours: new Neighbours({ requeue, writeBlock: (id, block) => volumes.updateHosts(id, block), isBusy, logger }),
     podSecurity: new PodSecurity({ api, fallback: config.podSecurityDefault, requeue, logger }),
     room: new Room({ budget: config.budget, requeue, onLeave }),
     limits,

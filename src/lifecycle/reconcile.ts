@@ -289,11 +289,11 @@ async function judge(
   return undefined;
 }
 
-/** Lets the others know what a key stands for now; nobody waits for their files. Answers the network that its container holds. */
+/** Lets the others know what a key stands for now. Answers the network that its container holds. */
 async function tellNeighbours(parts: Parts, key: string, { current }: Observed): Promise<Attachment | undefined> {
   const network =
     current?.record.state.holdsNetwork === true ? await parts.network.status(current.record.id) : undefined;
-  void parts.neighbours.note(key, current === undefined ? undefined : neighbourOf(current, network));
+  await parts.neighbours.note(key, current === undefined ? undefined : neighbourOf(current, network));
   return network;
 }
 
@@ -323,7 +323,7 @@ async function forget({ parts, statuses }: Reconcile, key: string): Promise<void
   parts.podSecurity.forget(key);
   parts.room.forget(key);
   statuses.forget(key);
-  void parts.neighbours.forget(key);
+  await parts.neighbours.forget(key);
   await parts.health.stop(key);
   await removeLogs(parts, parseKey(key));
 }

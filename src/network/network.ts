@@ -20,7 +20,7 @@ import { createNetns, isSameNetns, netnsExists, removeNetns, shareNetns } from "
 import { collide, formatPort, portMappings, probePort, statusProtocol } from "./ports.ts";
 
 const CNI_VERSION = "1.0.0";
-/** Milliseconds from one look at the masquerade rule to the next at the least. */
+/** Milliseconds for which a look at the masquerade rule is good enough while many containers are to come. */
 const MASQUERADE_MS = 1000;
 
 export type NetworkOptions = {
@@ -29,6 +29,8 @@ export type NetworkOptions = {
   bridgeName: string;
   bridgeSubnet: string;
   stateDir: string;
+  /** Whether many more containers are about to come. */
+  isBusy?: () => boolean;
   logger: Logger;
 };
 
@@ -75,8 +77,8 @@ export class Network {
   #firewall = false;
   // Whether the first ADD with a port went well.
   #firstPortmap: Promise<boolean> | undefined;
-  // The last look at the masquerade rule, and whether somebody has come since who wants another one.
-  #masquerade: { readonly at: number; readonly look: Promise<void>; again: boolean } | undefined;
+  // The last look at the masquerade rule, when it began and whether it has ended.
+  #masquerade: { readonly at: number; readonly look: Promise<void>; over: boolean } | undefined;
 
   constructor(options: NetworkOptions) {
     this.#options = options;
@@ -282,30 +284,29 @@ export class Network {
   }
 
   /**
-   * Makes the masquerade rule unless it is there. A look that was begun a moment ago is good enough for who comes after it,
-   * for another one follows: many that start at once share two.
+   * Makes the masquerade rule unless it is there. Attaches at the same moment share a look; while many are to come, so do
+   * those of a second.
    */
   #ensureMasquerade(): Promise<void> {
-    const { bridgeName, bridgeSubnet } = this.#options;
+    const { bridgeName, bridgeSubnet, isBusy } = this.#options;
     const now = performance.now();
-    if (this.#masquerade !== undefined && now - this.#masquerade.at < MASQUERADE_MS) {
-      this.#masquerade.again = true;
-      return this.#masquerade.look;
-    }
-    const before = this.#masquerade?.look.catch(() => undefined) ?? Promise.resolve();
-    const look = before.then(() => ensureMasquerade(bridgeName, bridgeSubnet));
-    const begun = { at: now, look, again: false };
+    const last = this.#masquerade;
+    if (last !== undefined && (!last.over || (isBusy?.() === true && now - last.at < MASQUERADE_MS))) return last.look;
+    const begun = { at: now, over: false, look: ensureMasquerade(bridgeName, bridgeSubnet) };
     this.#masquerade = begun;
-    begun.look.catch(() => {
-      // Not good enough for anybody who comes now.
-      if (this.#masquerade === begun) this.#masquerade = undefined;
-    });
-    setTimeout(() => {
-      if (!begun.again || this.#masquerade !== begun) return;
-      void this.#ensureMasquerade().catch((error: unknown) => {
-        this.#logger.warn({ err: error }, "the masquerade rule can't be looked at");
-      });
-    }, MASQUERADE_MS).unref();
+    const onEnd = (isMade: boolean): void => {
+      begun.over = true;
+      // Good enough for nobody who comes now.
+      if (!isMade) this.#masquerade = undefined;
+    };
+    begun.look.then(
+      () => {
+        onEnd(true);
+      },
+      () => {
+        onEnd(false);
+      },
+    );
     return begun.look;
   }
 
