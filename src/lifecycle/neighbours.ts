@@ -3,6 +3,7 @@
  * of what records and tasks say, filled from them when the agent comes up and with each look at a key after; a file that is
  * behind is found by what was written last, and anything can be written again.
  */
+import { hash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { hostsBlock, type HostsLine } from "../network/index.ts";
@@ -11,6 +12,9 @@ import { keyOf } from "./record.ts";
 
 /** Milliseconds from one pass over the hosts files to the next while many containers are started at once: these share it. */
 const PASS_INTERVAL_MS = 1000;
+
+/** Files that a pass has in memory at once. */
+const FILES_AT_ONCE = 8;
 
 interface Entry {
   readonly neighbour?: Neighbour;
@@ -24,7 +28,7 @@ export class Neighbours {
   readonly #writeBlock: (id: string, block: string) => Promise<void>;
   readonly #logger: Logger;
   readonly #entries = new Map<string, Entry>();
-  /** The block last written, by container id. */
+  /** The digest of the block last written, by container id: all blocks of many containers are much text. */
   readonly #written = new Map<string, string>();
   /** Ids whose files a start is writing: not to be touched meanwhile. */
   readonly #held = new Set<string>();
@@ -121,7 +125,7 @@ export class Neighbours {
       await this.#pass;
       const block = this.#block(self, linesOfAll(this.#members().get(networkOf(self)) ?? []));
       const result = await write(block);
-      this.#written.set(self.id, block);
+      this.#written.set(self.id, digestOf(block));
       return result;
     } finally {
       this.#held.delete(self.id);
@@ -192,17 +196,19 @@ export class Neighbours {
     for (const network of changed) {
       const neighbours = members.get(network) ?? [];
       const lines = linesOfAll(neighbours);
-      await Promise.all(neighbours.map((self) => this.#update(self, lines)));
+      for (let at = 0; at < neighbours.length; at += FILES_AT_ONCE)
+        await Promise.all(neighbours.slice(at, at + FILES_AT_ONCE).map((self) => this.#update(self, lines)));
     }
   }
 
   async #update(self: Neighbour, lines: readonly OwnedLine[]): Promise<void> {
     if (this.#held.has(self.id)) return;
     const block = this.#block(self, lines);
-    if (this.#written.get(self.id) === block) return;
+    const digest = digestOf(block);
+    if (this.#written.get(self.id) === digest) return;
     try {
       await this.#writeBlock(self.id, block);
-      this.#written.set(self.id, block);
+      this.#written.set(self.id, digest);
     } catch (error) {
       this.#logger.warn({ err: error, container: self.id }, "the names of other containers could not be written");
       this.#touch(self);
@@ -232,6 +238,10 @@ export class Neighbours {
       return peer === undefined ? [] : linesOf(peer, [alias, peer.hostname, peer.name]);
     });
   }
+}
+
+function digestOf(block: string): string {
+  return hash("sha1", block, "base64");
 }
 
 function isSame(a: unknown, b: unknown): boolean {
