@@ -6,23 +6,27 @@ import { programLine, orMissing, run, unmount } from "../node/index.ts";
 
 const NSFS_MAGIC = 0x6e736673;
 
-/** What interfaces that come into a namespace later begin with. */
-const IPV6_OFF = "/proc/sys/net/ipv6/conf/default/disable_ipv6";
-
 /**
  * Makes a new network namespace at this path with its loopback interface up.
  *
- * @param options.ipv6 false for a namespace whose other interfaces are to have no IPv6
  * @throws CommandError
  */
-export async function createNetns(path: string, { ipv6 = true } = {}): Promise<void> {
+export async function createNetns(path: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o711 });
   await (await open(path, "w", 0o444)).close();
-  const loopback = programLine("ip", ["link", "set", "lo", "up"]);
-  // The file is not there in a kernel without IPv6.
-  const first = ipv6 ? [] : ["sh", "-c", `[ ! -e ${IPV6_OFF} ] || echo 1 >${IPV6_OFF}; exec "$@"`, "sh"];
   // One process does it all: unshare(1) makes the namespace and mounts it on the file, then becomes ip(8) inside.
-  await run("unshare", [`--net=${path}`, ...first, ...loopback]);
+  await run("unshare", [`--net=${path}`, ...programLine("ip", ["link", "set", "lo", "up"])]);
+}
+
+/**
+ * Switches IPv6 off on an interface in a namespace, as Docker does where the network gives IPv4 addresses alone.
+ *
+ * @throws CommandError
+ */
+export async function disableIPv6(path: string, ifName: string): Promise<void> {
+  if ((await orMissing(stat("/proc/sys/net/ipv6"))) === undefined) return;
+  const write = programLine("sh", ["-c", `echo 1 >/proc/sys/net/ipv6/conf/${ifName}/disable_ipv6`]);
+  await run("nsenter", [`--net=${path}`, "--", ...write]);
 }
 
 /**

@@ -16,7 +16,7 @@ import type { PortMapping } from "./config.ts";
 import { NetworkError, explain } from "./errors.ts";
 import { checkGiven, fixedArgs, fixedConfig } from "./fixed.ts";
 import { ensureMasquerade, forwardPolicyIsDrop, removeBridge } from "./host.ts";
-import { createNetns, isSameNetns, netnsExists, removeNetns, shareNetns } from "./netns.ts";
+import { createNetns, disableIPv6, isSameNetns, netnsExists, removeNetns, shareNetns } from "./netns.ts";
 import { collide, formatPort, portMappings, probePort, statusProtocol } from "./ports.ts";
 
 const CNI_VERSION = "1.0.0";
@@ -57,7 +57,7 @@ export type Attachment = Addresses & {
 export type OpenNetwork = {
   /** Path of the network namespace. */
   netns: string;
-  /** It is to be on the agent's own bridge, and whatever interface comes has no IPv6. */
+  /** It is to be on the agent's own bridge: the runtime has nothing to set on its interface. */
   isPlain: boolean;
   /**
    * Gives it its addresses; after an error nothing of the attachment is left.
@@ -137,12 +137,11 @@ export class Network {
     const record = await this.#plan(request);
     const netns = this.#netnsPath(request.id);
     this.#claimPorts(record);
-    // Known before, and set before there is an interface: as for Docker's bridge, IPv4 alone is what it has.
     const isPlain = record.cni?.list.name === this.#options.bridgeName;
     try {
       await this.#records.write(record);
       await Promise.all(record.ports.map(probePort));
-      await createNetns(netns, { ipv6: !isPlain });
+      await createNetns(netns);
     } catch (error) {
       await this.#undo(request.id);
       throw this.#explain(error, request.networkName);
@@ -275,9 +274,15 @@ export class Network {
   async #setUp(record: AttachmentRecord): Promise<CniResult | undefined> {
     const cni = this.#cniAttachment(record);
     if (cni === undefined) return undefined;
-    const masquerade = cni.list.name === this.#options.bridgeName ? this.#ensureMasquerade() : undefined;
+    const isOwn = cni.list.name === this.#options.bridgeName;
+    const add = async (): Promise<CniResult> => {
+      const result = await this.#add(cni);
+      // The bridge has no IPv6.
+      if (isOwn) await disableIPv6(cni.netns, IF_NAME);
+      return result;
+    };
     // An undo begins when both have ended.
-    const [added, looked] = await Promise.allSettled([this.#add(cni), masquerade]);
+    const [added, looked] = await Promise.allSettled([add(), isOwn ? this.#ensureMasquerade() : undefined]);
     if (added.status === "rejected") throw added.reason;
     if (looked.status === "rejected") throw looked.reason;
     return added.value;

@@ -11,7 +11,7 @@ const ROOT_FOR_OTHERS = ROOT?.replace("/self/", `/${process.pid}/`);
  * The programs that come with the image: a node need not have them, or has others of the same names. All else that is run is
  * the node's: CNI plugins, and iptables, whose rules must be of one kind with theirs.
  */
-const TOOLS = new Set(["cp", "flock", "ip", "mkfifo", "mount", "stty", "sync", "umount", "unshare"]);
+const TOOLS = new Set(["cp", "flock", "ip", "mkfifo", "mount", "nsenter", "sh", "stty", "sync", "umount", "unshare"]);
 
 /** The root below which files lie that were given to this process, such as its credentials; empty on a node without the image. */
 export function podRoot(): string {

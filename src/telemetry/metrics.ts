@@ -80,7 +80,7 @@ export class Metrics extends ProcessMetrics {
   );
   readonly #phases = this.histogram(
     "berth_start_phase_duration_seconds",
-    "Seconds that a phase of a start took, where it succeeded. storage and network go side by side.",
+    "Seconds that a phase of a start took, where it succeeded. Some go side by side.",
     ["phase"],
   );
   readonly #startFailures = this.counter(

@@ -9,10 +9,11 @@ import { useNode } from "../../support/test-node.ts";
 const ENFORCE = "pod-security.kubernetes.io/enforce";
 const ENDS_WITH_7 = ["sh", "-c", "trap 'exit 7' USR1; trap 'exit 0' TERM; sleep 3600 & wait"];
 
-const test = useNode({ flags: { "pod-security-default": "baseline" } });
-
 const made: string[] = [];
+// Before the node goes, with which the connection does.
 afterAll(() => Promise.all(made.map((name) => test().api.delete(namespacePath(name)))));
+
+const test = useNode({ flags: { "pod-security-default": "baseline" } });
 
 /** A new namespace, which an agent has to ask for, with a level or none. */
 async function namespaceOf(level?: string): Promise<string> {

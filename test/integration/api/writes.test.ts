@@ -1,6 +1,7 @@
 // What the agent asks of the API server: each start tells its outcome once, and who has nothing to say is silent.
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import type { Container } from "../../../src/api/index.ts";
+import { countOf, untilEvents } from "../../support/events.ts";
 import { RequestLog } from "../../support/request-log.ts";
 import { useNode } from "../../support/test-node.ts";
 
@@ -79,15 +80,16 @@ describe("a start", () => {
 
 describe("an idle agent", () => {
   it("makes no request but its watch's and a Lease's renewal", async () => {
-    const events = log.calls("/events").filter((call) => call.startsWith("POST ")).length;
     const running = await test().create();
     const ended = await test().create({ command: ["true"], restartPolicy: "Never" });
     const failed = await test().create({ command: ["no-such-command"] });
     await test().untilCondition(running, "Ready");
     await test().untilCondition(ended, "Complete");
     await test().untilCondition(failed, "Failed");
-    // Two Started, one Exited, one Failed.
-    await log.untilCalls(events + 4, "POST", "/events");
+    // The last that there is to tell, after all that is told of others.
+    await untilEvents(test(), running, (all) => countOf(all, "Started") === 1);
+    await untilEvents(test(), ended, (all) => countOf(all, "Exited") === 1);
+    await untilEvents(test(), failed, (all) => countOf(all, "Failed") === 1);
     const from = log.requests.length;
     await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
     const calls = log.requests.slice(from).map(({ method, path }) => `${method} ${path}`);
