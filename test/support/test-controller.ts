@@ -45,8 +45,8 @@ export class TestController {
   static async start(test: TestNode, options: TestControllerOptions = {}): Promise<TestController> {
     const { name = "controller", flags = {} } = options;
     const kubeconfig = options.kubeconfig ?? (await controllerKubeconfig(test));
-    // One for each name, out of the nodes' way.
-    const metricsAddress = `127.0.0.1:${19_300 + test.node.index + 300 * (name.charCodeAt(name.length - 1) % 5)}`;
+    // One for each name, above what tests publish and below what the kernel gives to clients.
+    const metricsAddress = `127.0.0.1:${30_000 + test.node.index + 300 * (name.charCodeAt(name.length - 1) % 5)}`;
     const all = { ...QUICK, kubeconfig, "metrics-address": metricsAddress, "log-format": "json", ...flags };
     const args = Object.entries(all).map(([flag, value]) => `--${flag}=${value}`);
     const daemon = new Daemon(test.node.dir, name);
