@@ -1,7 +1,7 @@
 /** A controller beside a test file's node, and what stands for the parts of a cluster that are not there: Nodes, Leases that run out. */
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { afterAll, afterEach, beforeAll } from "@jest/globals";
+import { afterEach, beforeAll } from "@jest/globals";
 import { Daemon } from "../../hack/cluster/daemon.ts";
 import { BERTH } from "../../hack/cluster/local-node.ts";
 import { leasePath, type Lease, nodeLeaseName, nodePath } from "../../src/kube/index.ts";
@@ -99,8 +99,8 @@ export function useController(test: () => TestNode): () => TestController {
   let controller: TestController;
   beforeAll(async () => {
     controller = await TestController.start(test());
+    test().atEnd.push(() => controller.stop());
   });
-  afterAll(() => controller.stop());
   afterEach(async () => {
     test().node.startAgent();
     await test().node.agentReady();

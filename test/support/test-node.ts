@@ -40,6 +40,8 @@ export interface TestNodeOptions extends Partial<Pick<LocalNodeOptions, "flags" 
 
 /** A test file's node and what it asks of the API server. */
 export class TestNode {
+  /** What is to be done before the node goes, and with it its directory: a file's own `afterAll` comes after. */
+  readonly atEnd: (() => Promise<void>)[] = [];
   readonly cluster: Cluster;
   readonly node: LocalNode;
   readonly api: KubeApi;
@@ -231,6 +233,7 @@ export function useNode(options: TestNodeOptions = {}): () => TestNode {
   afterAll(async () => {
     if (test === undefined) return;
     const problems: string[] = [];
+    for (const end of test.atEnd) await end();
     try {
       await test.deleteAll();
       if (before !== undefined) problems.push(...(await test.leaks(before)));

@@ -1,6 +1,6 @@
 // Two controllers: only one acts, also when it was frozen; what it writes never undoes what an agent has written.
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "@jest/globals";
+import { afterEach, beforeAll, describe, expect, it } from "@jest/globals";
 import type { Container } from "../../../src/api/index.ts";
 import { containerPath } from "../../../src/kube/index.ts";
 import { RequestLog } from "../../support/request-log.ts";
@@ -39,18 +39,17 @@ let first: Door;
 
 beforeAll(async () => {
   first = await start("controller-a");
+  test().atEnd.push(async () => {
+    for (const { controller, log } of doors) {
+      controller.daemon.signal("SIGCONT");
+      await controller.stop();
+      await log.close();
+    }
+  });
 });
 afterEach(async () => {
   for (const container of [...created.splice(0)]) await test().delete(container);
 });
-afterAll(async () => {
-  for (const { controller, log } of doors) {
-    controller.daemon.signal("SIGCONT");
-    await controller.stop();
-    await log.close();
-  }
-});
-
 const created: Container[] = [];
 async function create(): Promise<Container> {
   const container = await test().create();
