@@ -23,14 +23,18 @@ describe("KubeApi", () => {
     return server;
   }
 
+  /** What a request that fails throws. */
+  const errorOf = (server: FakeServer): Promise<unknown> =>
+    server
+      .api()
+      .get("/x")
+      .catch((error: unknown) => error);
+
   it("throws the server's Status as an ApiError", async () => {
     const server = await fake((_request, response) => {
       json(response, 404, status(404, "NotFound", 'things "x" not found'));
     });
-    const error: unknown = await server
-      .api()
-      .get("/x")
-      .catch((e: unknown) => e);
+    const error = await errorOf(server);
     expect(isNotFound(error)).toBe(true);
     expect(error).toMatchObject({ code: 404, reason: "NotFound", message: 'things "x" not found' });
   });
@@ -39,10 +43,7 @@ describe("KubeApi", () => {
     const server = await fake((_request, response) => {
       response.writeHead(404, { "Content-Type": "text/plain" }).end("404 page not found\n");
     });
-    const error: unknown = await server
-      .api()
-      .get("/x")
-      .catch((e: unknown) => e);
+    const error = await errorOf(server);
     expect([isNotFound(error), isNotServed(error), isUnavailable(error)]).toEqual([false, true, true]);
   });
 
@@ -50,10 +51,7 @@ describe("KubeApi", () => {
     const server = await fake((_request, response) => {
       response.writeHead(503, { "Retry-After": "7" }).end("<html>down</html>");
     });
-    const error: unknown = await server
-      .api()
-      .get("/x")
-      .catch((e: unknown) => e);
+    const error = await errorOf(server);
     expect(error).toBeInstanceOf(ApiError);
     expect(isUnavailable(error)).toBe(true);
     expect(error).toMatchObject({ code: 503, retryAfterMs: 7000 });

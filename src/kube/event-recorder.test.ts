@@ -119,4 +119,22 @@ describe("EventRecorder", () => {
     await recorder.flush(100);
     expect(performance.now() - before).toBeLessThan(400);
   });
+
+  it("lets what is more urgent go first, but not when it has to hurry", async () => {
+    let idle = Promise.withResolvers<undefined>();
+    const options = { api: server.api(), component: "example.com/agent", host: "node-1", logger: silent };
+    const polite = new EventRecorder({ ...options, idle: () => idle.promise });
+    polite.event(thing, "Normal", "First", "x");
+    // Another one's Event is sent meanwhile.
+    recorder.event(thing, "Normal", "Other", "x");
+    await until(() => sent.length === 1);
+    expect(sent[0]?.body["reason"]).toBe("Other");
+    idle.resolve(undefined);
+    await until(() => sent.length === 2);
+    expect(sent[1]?.body["reason"]).toBe("First");
+    idle = Promise.withResolvers<undefined>();
+    polite.event(thing, "Normal", "Second", "x");
+    await polite.flush(1000);
+    expect(sent[2]?.body["reason"]).toBe("Second");
+  });
 });

@@ -58,8 +58,9 @@ export class EventRecorder {
   readonly #entries = new Map<string, Entry>();
   readonly #queue = new Set<Entry>();
   readonly #stop = new AbortController();
-  /** Aborted when nothing is waited for any more. */
-  readonly #hurry = new AbortController();
+  /** The wait under way for what is more urgent; from the first flush on there is none. */
+  #yielding: AbortController | undefined;
+  #hurried = false;
   #sending: Promise<void> | undefined;
   #dropped = 0;
 
@@ -118,7 +119,8 @@ export class EventRecorder {
 
   /** Waits until all is sent, at most `boundMs`; what is left then is not sent any more. */
   async flush(boundMs: number): Promise<void> {
-    this.#hurry.abort();
+    this.#hurried = true;
+    this.#yielding?.abort();
     if (this.#sending === undefined) return;
     const timer = setTimeout(() => {
       this.#stop.abort();
@@ -189,12 +191,12 @@ export class EventRecorder {
   async #yield(): Promise<void> {
     const [entry] = this.#queue;
     const { idle } = this.#options;
-    if (entry === undefined || idle === undefined) return;
+    if (entry === undefined || idle === undefined || this.#hurried) return;
     const left = entry.queuedAt + YIELD_MS - performance.now();
     if (left <= 0) return;
     const over = new AbortController();
-    const signal = AbortSignal.any([over.signal, this.#hurry.signal]);
-    await Promise.race([idle(), sleep(left, undefined, { signal }).catch(() => undefined)]);
+    this.#yielding = over;
+    await Promise.race([idle(), sleep(left, undefined, { signal: over.signal }).catch(() => undefined)]);
     over.abort();
   }
 

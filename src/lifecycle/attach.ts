@@ -13,7 +13,7 @@ import type { Undo } from "./undo.ts";
 export interface StartNetwork {
   /** Undefined in the node's own network. */
   readonly netns: string | undefined;
-  /** Known already, or known in the node's own network that there is none. */
+  /** Its addresses, where they are there already. */
   readonly attachment?: Attachment;
   /** What is still to come: the addresses. It may come beside the making of the task, which must not run before. */
   readonly connect?: () => Promise<Attachment>;
@@ -21,7 +21,7 @@ export interface StartNetwork {
 
 /**
  * The network namespace, and the addresses where the runtime must find them there; a container that is started again keeps
- * those it has. As in Docker, other addresses come while the runtime makes the task.
+ * those it has. Other addresses come while the runtime makes the task; Docker's come right after that.
  *
  * @throws NetworkError; SpecError for an address that can't be
  */

@@ -29,7 +29,7 @@ const BEGIN_LINE = lineOf(BEGIN);
 const END_LINE = lineOf(END);
 
 function lineOf(mark: string): RegExp {
-  return new RegExp(`^${mark}[^\\S\\n]*(?:\\n|$(?![^]))`, "m");
+  return new RegExp(`^${mark}[^\\S\\n]*(?:\\n|(?![^]))`, "m");
 }
 
 /** A hosts file's text with this block in the place of the one it has, or at its end. What is outside the block is kept. */

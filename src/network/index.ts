@@ -3,7 +3,7 @@ export type { CniResult } from "./cni.ts";
 export { addressProblem } from "./bridge.ts";
 export { CniError, NetworkError, PluginMissingError } from "./errors.ts";
 export { Network } from "./network.ts";
-export type { Attachment, AttachRequest, NetworkOptions, OpenNetwork } from "./network.ts";
+export type { Attachment, AttachRequest, NetworkOptions } from "./network.ts";
 export { hostsBlock, withBlock } from "./hosts-block.ts";
 export type { HostsLine } from "./hosts-block.ts";
 export { hostnameFile, hostsFile } from "./hosts.ts";
