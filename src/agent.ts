@@ -23,7 +23,7 @@ import { checkCluster } from "./lifecycle/cluster.ts";
 import { makeParts, type NodeSettings, type Parts } from "./lifecycle/parts.ts";
 import { reconcile } from "./lifecycle/reconcile.ts";
 import { generationOf, keyOf as recordKey } from "./lifecycle/record.ts";
-import { releaseLeases, removeOrphan, sweep } from "./lifecycle/remove.ts";
+import { removeOrphan, sweep } from "./lifecycle/remove.ts";
 import { takeStock } from "./lifecycle/observe.ts";
 import { StatusWriter } from "./lifecycle/status-writer.ts";
 import { detectCgroups, nodeFacts, podRoot } from "./node/index.ts";
@@ -158,6 +158,7 @@ export class Agent {
         this.#queue.add(key);
       },
       isBusy: () => this.#queue.depth > 0,
+      idle: () => this.#queue.drain(),
       observer: metrics,
       logger,
     });
@@ -233,7 +234,7 @@ export class Agent {
     this.#parts.logs.close();
     this.#parts.disks.close();
     this.#parts.images.close();
-    const probesEnded = Promise.race([this.#parts.health.close(), sleep(CLOSE_BOUND_MS, undefined, { ref: false })]);
+    const bounded = (ending: Promise<void>) => Promise.race([ending, sleep(CLOSE_BOUND_MS, undefined, { ref: false })]);
     await Promise.all([
       this.#lease.stop(),
       this.#containers.stop(),
@@ -241,7 +242,9 @@ export class Agent {
       this.#checkpoints.stop(CLOSE_BOUND_MS),
       this.#queue.close(CLOSE_BOUND_MS),
       this.#orphans.close(CLOSE_BOUND_MS),
-      probesEnded,
+      bounded(this.#parts.health.close()),
+      // What can't be given back in that time is the next agent's.
+      bounded(this.#parts.network.close()),
     ]);
     await this.#events.flush(FLUSH_BOUND_MS);
     this.#containerd.close();
@@ -379,7 +382,6 @@ export class Agent {
       await this.#sweep();
       if (!this.#swept) await takeStock(this.#parts);
       this.#swept = true;
-      await releaseLeases(this.#parts);
       // It may be gone again: the next connection says so.
       if (!this.#isSubscribed()) return;
       this.#away = undefined;

@@ -36,6 +36,7 @@ describe("readConfig", () => {
       stateDir: "/run/berth",
       cniBinDirs: ["/opt/cni/bin", "/usr/lib/cni"],
       bridgeSubnet: "10.89.0.0/16",
+      spareNetworks: 32,
       runtimes: { runc: { type: "io.containerd.runc.v2", options: {} } },
     });
     expect(config.concurrency).toBeGreaterThanOrEqual(4);
@@ -111,6 +112,7 @@ describe("readConfig", () => {
     [["--state-dir", "relative"], "must be an absolute path"],
     [["--cni-bin-dir", "/a:b"], "must be an absolute path"],
     [["--bridge-name", "longer-than-15-chars"], "at most 15 characters"],
+    [["--spare-networks", "-1"], "whole number from 0 to 99"],
     [["--concurrency", "0"], "whole number from 1"],
     [["--cgroup-cpu", "0"], "must be a quantity of at least 1m, or empty for no budget"],
     [["--cgroup-memory", "2GB"], "must be a quantity of at least 6Mi, or empty for no budget"],

@@ -35,6 +35,8 @@ export interface Config {
   readonly registryHostsDir?: string;
   readonly bridgeName: string;
   readonly bridgeSubnet: string;
+  /** How many networks on it are kept ready for Containers to come, at the most. */
+  readonly spareNetworks: number;
   readonly cgroupRoot: string;
   /** What all Containers of the node may have together; what is left out is not bounded. */
   readonly budget: CgroupLimits;
@@ -106,6 +108,12 @@ const FLAGS: readonly Flag[] = [
   },
   { name: "bridge-name", description: "the bridge of the default network", fallback: "berth0", parse: bridgeName },
   { name: "bridge-subnet", description: "its IPv4 subnet", fallback: "10.89.0.0/16", parse: subnet },
+  {
+    name: "spare-networks",
+    description: "how many networks on it, at the most, are kept ready for Containers to come; 0: none",
+    fallback: "32",
+    parse: spares,
+  },
   {
     name: "cgroup-root",
     description: "the cgroup under which all Containers live",
@@ -214,7 +222,7 @@ function parsed(flag: Flag, value: string): string {
 function toConfig(values: Values, runtimes: Record<string, RuntimeHandler>): Config {
   const { kubeconfig, registryHostsDir, logFormat, cniBinDir, concurrency, imageGcHigh, imageGcLow, ...others } =
     values;
-  const { cgroupCpu, cgroupMemory, cgroupPids, ...rest } = others;
+  const { cgroupCpu, cgroupMemory, cgroupPids, spareNetworks, ...rest } = others;
   const gc = { imageGcHigh: Number(imageGcHigh), imageGcLow: Number(imageGcLow) };
   if (gc.imageGcLow >= gc.imageGcHigh)
     throw new InvalidArgumentError(
@@ -229,6 +237,7 @@ function toConfig(values: Values, runtimes: Record<string, RuntimeHandler>): Con
     cniBinDirs: (cniBinDir ?? "").split(":").filter((dir) => dir !== ""),
     ...gc,
     budget: budgetOf({ cgroupCpu, cgroupMemory, cgroupPids, cgroupRoot: rest["cgroupRoot"] }),
+    spareNetworks: Number(spareNetworks),
     concurrency: Number(concurrency),
     runtimes: { runc: { type: "io.containerd.runc.v2", options: {} }, ...runtimes },
   };
@@ -327,6 +336,11 @@ function absolutes(value: string): string {
 
 function positive(value: string): string {
   if (!/^[1-9][0-9]{0,3}$/.test(value)) throw new InvalidArgumentError("must be a whole number from 1 to 9999");
+  return value;
+}
+
+function spares(value: string): string {
+  if (!/^[0-9]{1,2}$/.test(value)) throw new InvalidArgumentError("must be a whole number from 0 to 99");
   return value;
 }
 

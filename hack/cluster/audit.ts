@@ -3,11 +3,17 @@
 import { type Dirent, readdirSync } from "node:fs";
 import { isIPv4 } from "node:net";
 import { basename, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import { errorCode, mountsBelow } from "../../src/node/index.ts";
 import { readText } from "./daemon.ts";
 import { readTables, rulesOf } from "./iptables.ts";
 import type { LocalNode } from "./local-node.ts";
-import { bridgePorts, cgroupsOf } from "./traces.ts";
+import { bridgePorts, cgroupsOf, sparesOf } from "./traces.ts";
+
+/** Milliseconds that a network which is made ahead may take. */
+const SETTLE_MS = 5000;
+const POLL_MS = 20;
 
 const KINDS = [
   "task",
@@ -36,6 +42,16 @@ export type Audit = Record<Kind, string[]>;
  * @throws CommandError when containerd does not answer
  */
 export async function audit(node: LocalNode): Promise<Audit> {
+  const deadline = Date.now() + SETTLE_MS;
+  for (;;) {
+    const [before, found, after] = [sparesOf(node), await takeStock(node), sparesOf(node)];
+    // One that was being made meanwhile is half in it.
+    if ((before.complete && isDeepStrictEqual(before, after)) || Date.now() > deadline) return found;
+    await delay(POLL_MS);
+  }
+}
+
+async function takeStock(node: LocalNode): Promise<Audit> {
   const list = async (...args: string[]) => lines(await node.ctr(...args));
   const [task, container, snapshot, lease, sandbox, image, chains, cgroup, mounts] = await Promise.all([
     list("tasks", "list", "--quiet"),
@@ -48,7 +64,9 @@ export async function audit(node: LocalNode): Promise<Audit> {
     cgroupsOf(node.cgroupRoot),
     mountsOf(node),
   ]);
-  const files = [node.stateDir, node.dataDir, node.logDir].flatMap(filesBelow);
+  // What the agent keeps ready is nobody's yet; what a container has taken of it is that one's.
+  const { traces: spares } = sparesOf(node);
+  const files = [node.stateDir, node.dataDir, node.logDir].flatMap(filesBelow).filter((file) => !spares.has(file));
   const netnsDir = join(node.stateDir, "netns");
   const found: Audit = {
     task,
@@ -62,12 +80,14 @@ export async function audit(node: LocalNode): Promise<Audit> {
     "network namespace": files.filter((file) => file.startsWith(`${netnsDir}/`)),
     // host-local keeps one file an address.
     address: files.filter((file) => isIPv4(basename(file))),
-    interface: bridgePorts(node.bridgeName),
+    interface: bridgePorts(node.bridgeName).filter((name) => !spares.has(name)),
     rule: withoutMasquerade(
       node.bridgeName,
       chains.flatMap((table) => rulesOf(node.bridgeSubnet, table).rules.map((rule) => `${table.name} ${rule}`)),
     ),
-    mount: mounts,
+    mount: mounts
+      .filter(({ mountPoint }) => !spares.has(mountPoint))
+      .map(({ mountPoint, fsType }) => `${fsType} on ${mountPoint}`),
     cgroup,
     file: files.filter((file) => !isBookkeeping(file) && !file.startsWith(`${netnsDir}/`) && !isIPv4(basename(file))),
   };
@@ -108,12 +128,10 @@ function withoutMasquerade(bridgeName: string, rules: readonly string[]): string
   return rules.toSpliced(index, index < 0 ? 0 : 1);
 }
 
-async function mountsOf(node: LocalNode): Promise<string[]> {
+async function mountsOf(node: LocalNode): ReturnType<typeof mountsBelow> {
   const mounts = (await Promise.all([node.runDir, node.dir].map(mountsBelow))).flat();
   // The run directory itself may be a tmpfs.
-  return mounts
-    .filter(({ mountPoint }) => mountPoint !== node.runDir)
-    .map(({ mountPoint, fsType }) => `${fsType} on ${mountPoint}`);
+  return mounts.filter(({ mountPoint }) => mountPoint !== node.runDir);
 }
 
 // host-local's lock and the last address it gave stay, and what the agent keeps of itself.

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "no
 import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { cgroupDirectories, detectCgroups, removeCgroup, run, unmountBelow } from "../../src/node/index.ts";
+import type { AttachmentRecord } from "../../src/network/attachments.ts";
 import { killAll, processIds, readText } from "./daemon.ts";
 import { removeRulesOf } from "./iptables.ts";
 
@@ -39,6 +40,34 @@ export async function removeTraces(node: Traced): Promise<void> {
 export function bridgePorts(bridgeName: string): string[] {
   const dir = `/sys/class/net/${bridgeName}/brif`;
   return existsSync(dir) ? readdirSync(dir).sort() : [];
+}
+
+/** Networks that an agent has made ahead, and nobody has taken. */
+export interface SpareTraces {
+  /** Paths of their files, namespaces and addresses, and names of their interfaces on the node. */
+  readonly traces: ReadonlySet<string>;
+  /** None of them is in the making, and not all of it known. */
+  readonly complete: boolean;
+}
+
+/** What belongs to the networks that a node's agent has made ahead. */
+export function sparesOf(node: { stateDir: string; bridgeName: string }): SpareTraces {
+  const dir = join(node.stateDir, "spares");
+  const names = existsSync(dir) ? readdirSync(dir).filter((name) => name.includes(".json")) : [];
+  const found = names.map((name) => {
+    const path = join(dir, name);
+    const { result, complete } = JSON.parse(readText(path) ?? "{}") as Partial<AttachmentRecord>;
+    const addresses = (result?.ips ?? []).map(({ address }) =>
+      join(node.stateDir, "cni/networks", node.bridgeName, address.replace(/\/.*/, "")),
+    );
+    const ports = (result?.interfaces ?? []).filter(({ sandbox }) => (sandbox ?? "") === "");
+    const traces = [path, path.replace(/\.json.*/, ""), ...addresses, ...ports.map((port) => port.name)];
+    return { traces, complete: complete === true };
+  });
+  return {
+    traces: new Set(found.flatMap(({ traces }) => traces)),
+    complete: found.every(({ complete }) => complete),
+  };
 }
 
 /** The node's cgroups, as paths below a hierarchy's mount point. */

@@ -13,7 +13,7 @@ type ServerStreaming<I extends DescMessage, O extends DescMessage> = (
 
 type BidiStreaming<I extends DescMessage, O extends DescMessage> = (options?: CallOptions) => BidiStream<I, O>;
 
-/** A generated service's methods as functions: `tasks.create({ containerId }, { lease })`. */
+/** A generated service's methods as functions: `tasks.create({ containerId }, { timeoutMs })`. */
 export type ServiceClient<S extends DescService> = {
   [K in keyof S["method"]]: S["method"][K] extends infer M extends Pick<DescMethod, "methodKind" | "input" | "output">
     ? {

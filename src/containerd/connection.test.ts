@@ -105,20 +105,16 @@ describe("Connection and serviceClient", () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  it("names the containerd namespace, and the lease where one is given", async () => {
+  it("names the containerd namespace", async () => {
     await server.listen(socket);
     const seen: unknown[] = [];
     server.answer = (metadata, reply) => {
-      seen.push([metadata.get("containerd-namespace"), metadata.get("containerd-lease")]);
+      seen.push(metadata.get("containerd-namespace"));
       reply(null, "2.1.9");
     };
     const client = serviceClient(connection, Version);
     expect((await client.version({})).version).toBe("2.1.9");
-    await client.version({}, { lease: "l1" });
-    expect(seen).toEqual([
-      [["berth"], []],
-      [["berth"], ["l1"]],
-    ]);
+    expect(seen).toEqual([["berth"]]);
   });
 
   it("fails with the status, the method and the server's words", async () => {

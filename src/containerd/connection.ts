@@ -8,8 +8,6 @@ import { codeNameOf, ContainerdError, isDeadlineExceeded, toContainerdError } fr
 export interface CallOptions {
   /** Milliseconds until the call fails with DEADLINE_EXCEEDED; Infinity for none. A unary call has 30 s unless its method says otherwise. */
   timeoutMs?: number | undefined;
-  /** What the call makes (snapshot, content) belongs to this lease and is safe from the garbage collector while the lease lasts. */
-  lease?: string | undefined;
   /** Cancels the call; it then fails with CANCELLED. */
   signal?: AbortSignal | undefined;
   /** The call finds out whether containerd hangs: it is made in any case, and its deadline says so. */
@@ -103,7 +101,7 @@ export class Connection {
         else reject(failure);
       };
       const callOptions = this.#options(options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
-      const metadata = this.#metadata(options);
+      const metadata = this.#metadata();
       const call = this.#client.makeUnaryRequest(path, serialize, deserialize, message, metadata, callOptions, finish);
       const cancel = (): void => {
         call.cancel();
@@ -122,7 +120,7 @@ export class Connection {
   ): AsyncGenerator<MessageShape<O>, void, undefined> {
     const { path, serialize, deserialize } = codec(method);
     const message = create(method.input, request);
-    const metadata = this.#metadata(options);
+    const metadata = this.#metadata();
     const callOptions = this.#options(options.timeoutMs);
     const call = this.#client.makeServerStreamRequest(path, serialize, deserialize, message, metadata, callOptions);
     yield* readAll(nameOf(method), call, options.signal);
@@ -138,7 +136,7 @@ export class Connection {
       path,
       serialize,
       deserialize,
-      this.#metadata(options),
+      this.#metadata(),
       callOptions,
     );
     // Without a listener an error that comes while nobody reads would end the process.
@@ -179,10 +177,9 @@ export class Connection {
     return timeoutMs === undefined || timeoutMs === Infinity ? {} : { deadline: Date.now() + timeoutMs };
   }
 
-  #metadata(options: CallOptions): Metadata {
+  #metadata(): Metadata {
     const metadata = new Metadata();
     metadata.set("containerd-namespace", this.namespace);
-    if (options.lease !== undefined) metadata.set("containerd-lease", options.lease);
     return metadata;
   }
 }

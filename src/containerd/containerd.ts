@@ -11,7 +11,6 @@ import type { SubscribeOptions } from "./events.ts";
 import { Subscription } from "./events.ts";
 import type { PulledImage } from "./images.ts";
 import { ImageReader } from "./images.ts";
-import { Leases } from "./leases.ts";
 import type { Platform } from "./platform.ts";
 import { platformOf } from "./platform.ts";
 import type { Container } from "./proto/containers_pb.ts";
@@ -20,7 +19,6 @@ import { Content } from "./proto/content_pb.ts";
 import { Events } from "./proto/event_service_pb.ts";
 import { Images } from "./proto/images_pb.ts";
 import { Introspection } from "./proto/introspection_pb.ts";
-import { Leases as LeasesService } from "./proto/leases_pb.ts";
 import { Store } from "./proto/sandbox_pb.ts";
 import { Snapshots } from "./proto/snapshots_pb.ts";
 import { Streaming } from "./proto/streaming_pb.ts";
@@ -74,7 +72,6 @@ export class Containerd {
   readonly snapshots: ServiceClient<typeof Snapshots>;
   readonly images: ServiceClient<typeof Images>;
   readonly content: ServiceClient<typeof Content>;
-  readonly leases: Leases;
   readonly sandboxes: ServiceClient<typeof Store>;
   readonly events: ServiceClient<typeof Events>;
   readonly transfer: ServiceClient<typeof Transfer>;
@@ -105,7 +102,6 @@ export class Containerd {
     // Removing a large filesystem takes its time, as does a garbage collection that is waited for.
     this.snapshots = serviceClient(connection, Snapshots, { remove: 2 * MINUTE, cleanup: 2 * MINUTE });
     this.images = serviceClient(connection, Images, { delete: 2 * MINUTE });
-    this.leases = new Leases(serviceClient(connection, LeasesService, { delete: 2 * MINUTE }));
     this.content = serviceClient(connection, Content);
     this.sandboxes = serviceClient(connection, Store);
     this.events = serviceClient(connection, Events);

@@ -69,7 +69,7 @@ function has(code: number): (error: unknown) => error is ContainerdError {
   return (error): error is ContainerdError => error instanceof ContainerdError && error.code === code;
 }
 
-/** There is no such container, task, snapshot, image, lease or blob. */
+/** There is no such container, task, snapshot, image or blob. */
 export const isNotFound = has(status.NOT_FOUND);
 /** Something of this id is there already. */
 export const isAlreadyExists = has(status.ALREADY_EXISTS);

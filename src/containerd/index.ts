@@ -9,7 +9,6 @@ export type { DecodedEvent, ReceivedEvent, SubscribeOptions, Subscription } from
 export { chainID } from "./image-config.ts";
 export type { ImageHealthcheck, OciImageConfig } from "./image-config.ts";
 export type { PulledImage } from "./images.ts";
-export type { Leases } from "./leases.ts";
 export type { Platform } from "./platform.ts";
 export type { PullProgress } from "./progress.ts";
 export type { Image as ImageRecord } from "./proto/images_pb.ts";

@@ -35,7 +35,9 @@ export async function openNetwork(parts: Parts, wish: Start, undo: Undo): Promis
   if (networkName === undefined) checkAddress(parts, ipAddress);
   undo.defer(() => parts.network.detach(id));
   const request = { id, mode, ports: applied.spec.ports, networkName, ipAddress, macAddress };
-  const { netns, isPlain, connect } = await phase(parts, wish, "namespace", () => parts.network.open(request));
+  const opened = await phase(parts, wish, "namespace", () => parts.network.open(request));
+  const { netns, attachment, isPlain, connect } = opened;
+  if (attachment !== undefined) return { netns, attachment };
   if (isPlain && !needsInterface(wish)) return { netns, connect };
   return { netns, attachment: await phase(parts, wish, "network", connect) };
 }

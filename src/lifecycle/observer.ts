@@ -9,10 +9,10 @@ import { NoLongerWanted } from "./wanted.ts";
 
 /**
  * The phases of a start, as `start.ts` has them; before them `guards`: what it is made from and needs is there. A start
- * again has no `spec` and no `record`, and nothing to do for its `lease`.
+ * again has no `spec` and no `record`.
  */
 export type Phase =
-  "guards" | "lease" | "storage" | "namespace" | "network" | "files" | "spec" | "record" | "task" | "start" | "save";
+  "guards" | "storage" | "namespace" | "network" | "files" | "spec" | "record" | "task" | "start" | "save";
 
 /** How a step ended. `waiting`: it could not go on for want of something, which its key waits for. */
 export type StepResult = "success" | "waiting" | "startFailed" | "calledOff" | "obstacle" | "error";

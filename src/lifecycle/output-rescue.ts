@@ -30,13 +30,18 @@ const SCRIPT = `exec 3</proc/self/fd/0 </dev/null >>"$1" 2>/dev/null; cd /; unti
 /** Looks after the outputs of all runs. Nothing here throws. */
 export class OutputRescue {
   readonly #logger: Logger;
+  readonly #idle: () => Promise<void>;
   readonly #script: string;
   readonly #runs = new Map<string, OutputRun>();
   #checking: Promise<void> = Promise.resolve();
 
-  /** @param options.cgroups of the node */
-  constructor(options: { cgroups: Pick<Cgroups, "hierarchies">; logger: Logger }) {
+  /**
+   * @param options.cgroups of the node
+   * @param options.idle resolves when there is nothing more urgent to do than to look at a new run
+   */
+  constructor(options: { cgroups: Pick<Cgroups, "hierarchies">; idle: () => Promise<void>; logger: Logger }) {
     this.#logger = options.logger;
+    this.#idle = options.idle;
     this.#script = `${leaveCgroups(options.cgroups)} ${SCRIPT}`;
   }
 
@@ -45,7 +50,11 @@ export class OutputRescue {
     const known = this.#runs.get(key);
     if (run === undefined) this.#runs.delete(key);
     else this.#runs.set(key, run);
-    if (run !== undefined && known?.pid !== run.pid) this.#check([run]);
+    if (run === undefined || known?.pid === run.pid) return;
+    void this.#idle().then(() => {
+      const now = this.#runs.get(key);
+      if (now?.pid === run.pid) this.#check([now]);
+    });
   }
 
   /** Looks at all runs. */

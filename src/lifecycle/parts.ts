@@ -107,6 +107,8 @@ export interface NodeSettings {
   readonly requeue: (key: string) => void;
   /** Whether more keys wait for their turn than are worked on at once. */
   readonly isBusy: () => boolean;
+  /** Resolves when no key waits or is worked on. */
+  readonly idle: () => Promise<void>;
   readonly observer: Observer;
   readonly logger: Logger;
 }
@@ -179,7 +181,7 @@ async function measureDisks(config: Config, containerd: Containerd): ReturnType<
 
 /** Makes an agent's parts. Nothing is begun yet. */
 export function makeParts(settings: NodeSettings): Parts {
-  const { config, facts, api, containerd, events, checkpoints, requeue, isBusy, observer, logger } = settings;
+  const { config, facts, api, containerd, events, checkpoints, requeue, isBusy, idle, observer, logger } = settings;
   const { stateDir, dataDir } = config;
   const announce: Announce = (object, type, reason, message, replaces) => {
     events.event(referenceTo(object), type, reason, message, replaces === undefined ? {} : { replaces });
@@ -188,7 +190,7 @@ export function makeParts(settings: NodeSettings): Parts {
     events.event(nodeReference(config.nodeName), type, reason, message);
   };
   const volumes = new Volumes({ stateDir, dataDir });
-  const outputs = new OutputRescue({ cgroups: facts.cgroups, logger });
+  const outputs = new OutputRescue({ cgroups: facts.cgroups, idle, logger });
   const disks = diskWatch(settings, announceNode, outputs);
   const records = new Records(containerd);
   const checkpointData = new CheckpointData({ stateDir, dataDir });
@@ -206,7 +208,7 @@ export function makeParts(settings: NodeSettings): Parts {
     api,
     containerd,
     records,
-    network: new Network({ ...config, isBusy, logger }),
+    network: new Network({ ...config, isBusy, idle, logger }),
     rootfs: new RootFilesystem({ containerd, stateDir }),
     volumes,
     logs: new LogRotation({ onLook: () => void disks.look(), logger }),

@@ -33,7 +33,6 @@ export async function remove(parts: Parts, id: string): Promise<void> {
     "its network": () => parts.network.detach(id),
     "its volumes": () => parts.volumes.release(id),
     "its entry in containerd's sandbox store": () => forgetSandbox(parts, id),
-    "its lease": () => parts.containerd.leases.release(id),
     "its cgroup": () => removeCgroups(parts, id),
     "its shim": () => endLostShim(parts, id),
     "its input's FIFO": () => removeStdin(parts, id),
@@ -82,24 +81,10 @@ export function removeOrphan(parts: Parts, id: string): Promise<void> {
 
 /** The ids of what has Berth's mark, or lies where nothing but Berth's does, and belongs to no record: also to no other tool's. */
 async function orphans(parts: Parts): Promise<Set<string>> {
-  const found = await Promise.all([
-    parts.network.list(),
-    parts.volumes.list(),
-    parts.rootfs.list(),
-    parts.containerd.leases.ids(),
-    sandboxIDs(parts),
-  ]);
+  const found = await Promise.all([parts.network.list(), parts.volumes.list(), parts.rootfs.list(), sandboxIDs(parts)]);
   // Asked for last: what has got its record meanwhile is none.
   const known = await parts.records.ids();
   return new Set(found.flat().filter((id) => generationOf(id) > 0 && !known.has(id)));
-}
-
-/** Releases leases of starts that were cut short, or lost containerd, after their record was made: from then on that keeps the snapshot. */
-export async function releaseLeases(parts: Pick<Parts, "containerd" | "records">): Promise<void> {
-  const leased = await parts.containerd.leases.ids();
-  if (leased.length === 0) return;
-  const recorded = new Set((await parts.records.list()).map(({ id }) => id));
-  await Promise.all(leased.filter((id) => recorded.has(id)).map((id) => parts.containerd.leases.release(id)));
 }
 
 /** Whether failed undos have left something of a key, or of the object that it stands for now. */

@@ -63,9 +63,6 @@ interface Storage {
   readonly volumes: readonly OciMount[];
 }
 
-/** How long a start may hold its lease, should the agent die: containerd then collects what no record refers to. */
-const LEASE_MS = 10 * 60_000;
-
 /**
  * Starts a container. The caller holds the key's place in the queue, which is the lock, and has seen that there is no task.
  *
@@ -85,7 +82,12 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
   });
 
   const [[storage], network] = await bothOf(
-    at("storage", () => bothOf(leasedStorage(parts, wish, undo), keepExits(parts, wish, undo))),
+    at("storage", () =>
+      bothOf(
+        phase(parts, wish, "storage", () => prepareStorage(parts, wish, undo)),
+        keepExits(parts, wish, undo),
+      ),
+    ),
     at("network", () => openNetwork(parts, wish, undo)),
   );
   keepOn(wish);
@@ -117,9 +119,7 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
   undo.disarm();
   const run = { ...begun, pid };
   const { starting: _, ...started } = state;
-  await phase(parts, wish, "save", () =>
-    bothOf(parts.records.saveState(wish.id, { ...started, run }), releaseLease(parts, wish)),
-  );
+  await phase(parts, wish, "save", () => parts.records.saveState(wish.id, { ...started, run }));
   parts.logger.info({ container: record.id, pid }, "started");
 }
 
@@ -134,23 +134,6 @@ async function taskOptions(parts: Parts, { id, applied, restore }: Start): Promi
 async function runTask(parts: Parts, { id, restore }: Start): Promise<number> {
   const start = () => startTask(parts, id);
   return restore === undefined ? start() : restoring(parts, id, restore, start);
-}
-
-async function leasedStorage(parts: Parts, wish: Start, undo: Undo): Promise<Storage> {
-  await phase(parts, wish, "lease", () => takeLease(parts, wish, undo));
-  return phase(parts, wish, "storage", () => prepareStorage(parts, wish, undo));
-}
-
-/** The lease keeps containerd's garbage collection off the snapshot until a record refers to it. */
-async function takeLease(parts: Parts, { id, record }: Start, undo: Undo): Promise<void> {
-  if (record !== undefined) return;
-  undo.defer(() => parts.containerd.leases.release(id));
-  await parts.containerd.leases.acquire(id, { expireMs: LEASE_MS });
-}
-
-/** Also that of a first start which a crash cut short after its record was made. */
-async function releaseLease(parts: Parts, { id, record }: Start): Promise<void> {
-  if (record === undefined || record.state.starting === true) await parts.containerd.leases.release(id);
 }
 
 /** Without an entry in containerd's sandbox store, a task that ends while containerd is down loses its exit code. */
@@ -178,12 +161,12 @@ async function prepareStorage(parts: Parts, wish: Start, undo: Undo): Promise<St
 
 async function createRootfs(parts: Parts, { id, applied }: Start): Promise<Storage["rootfs"]> {
   try {
-    return await parts.rootfs.prepare(id, applied.image.chainID, { lease: id });
+    return await parts.rootfs.prepare(id, applied.image.chainID);
   } catch (error) {
     if (!isAlreadyExists(error)) throw error;
     // A crashed attempt left it; nothing of it was ever used.
     await parts.rootfs.remove(id);
-    return parts.rootfs.prepare(id, applied.image.chainID, { lease: id });
+    return parts.rootfs.prepare(id, applied.image.chainID);
   }
 }
 

@@ -18,11 +18,13 @@ export class NoLongerWanted extends Error {
  */
 export function isWanted(
   now: Container | undefined,
-  applied: Pick<Applied, "uid" | "spec">,
+  applied: Pick<Applied, "uid" | "spec" | "generation">,
   nodeName: string,
 ): boolean {
   if (now === undefined || now.metadata.uid !== applied.uid || now.metadata.deletionTimestamp !== undefined)
     return false;
+  // The spec that it is made from, still.
+  if (now.metadata.generation === applied.generation) return now.spec.desiredState !== "Stopped";
   if (refusalOf(now, nodeName) !== undefined) return true;
   const spec = withDefaults(now.spec);
   return spec.desiredState !== "Stopped" && !recreationNeeded(applied.spec, spec);

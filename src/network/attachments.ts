@@ -1,7 +1,7 @@
 // What Berth remembers of each attachment, as one file a container in the state directory. It is written before the
 // first step and completed after the last, so that whatever a crash leaves behind has a record that leads to it; it goes
 // with a reboot, as the namespaces do.
-import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, rename, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { orMissing } from "../node/index.ts";
 import type { CniResult } from "./cni.ts";
@@ -12,6 +12,8 @@ export type AttachmentRecord = {
   ports: PortMapping[];
   /** The configuration ADD was given, which DEL must be given too; absent for a namespace with nothing but loopback. */
   cni?: { ifName: string; list: NetworkConfigList; runtimeConfig: RuntimeConfig; args?: string };
+  /** The name under which the network was made ahead: by it the plugins know it, and its namespace lies there. */
+  spare?: string;
   /** The container whose namespace this one has joined: the one that has the addresses, not another that has joined it. */
   joined?: string;
   /** The plugins' final answer. */
@@ -44,21 +46,32 @@ export class AttachmentRecords {
     const text = await orMissing(readFile(path, "utf8"));
     if (text === undefined) return undefined;
     try {
-      return JSON.parse(text) as AttachmentRecord;
+      return { ...(JSON.parse(text) as AttachmentRecord), id };
     } catch (error) {
       throw new Error(`${path} is damaged: ${String(error)}`, { cause: error });
     }
   }
 
-  async remove(id: string): Promise<void> {
-    await rm(this.#path(id), { force: true });
-    await rm(`${this.#path(id)}.new`, { force: true });
+  /** Makes a record of others one of these, under another id, from one moment to the next. */
+  async adopt(id: string, record: AttachmentRecord, from: AttachmentRecords): Promise<AttachmentRecord> {
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    await rename(from.#path(record.id), this.#path(id));
+    return { ...record, id };
   }
 
-  /** The ids that have a record. */
-  async ids(): Promise<string[]> {
+  async remove(id: string): Promise<void> {
+    await orMissing(unlink(this.#path(id)));
+    await orMissing(unlink(`${this.#path(id)}.new`));
+  }
+
+  /** The ids that have a record; with `unwritten` also those whose first was cut short. */
+  async ids({ unwritten = false } = {}): Promise<string[]> {
     const names = (await orMissing(readdir(this.#directory))) ?? [];
-    return names.filter((name) => name.endsWith(SUFFIX)).map((name) => name.slice(0, -SUFFIX.length));
+    const suffixes = unwritten ? [SUFFIX, `${SUFFIX}.new`] : [SUFFIX];
+    const ids = suffixes.flatMap((suffix) =>
+      names.filter((name) => name.endsWith(suffix)).map((name) => name.slice(0, -suffix.length)),
+    );
+    return [...new Set(ids)];
   }
 
   #path(id: string): string {

@@ -46,13 +46,21 @@ export function explain(error: unknown, network: { name: string; subnet?: string
 }
 
 // The texts are those of the containernetworking plugins; they have no code of their own for these cases.
+const EXHAUSTED = /no IP addresses available/;
+const NOT_TO_HAVE = /requested ip|failed to allocate all requested IPs/i;
+
+/** Whether an attach failed because an address that it needs is another's, or all are. */
+export function isAddressMissing(error: unknown): boolean {
+  return error instanceof CniError && [EXHAUSTED, NOT_TO_HAVE].some((words) => words.test(error.message));
+}
+
 function adviceFor(message: string, network: { name: string; subnet?: string | undefined }): string {
-  if (message.includes("no IP addresses available")) {
+  if (EXHAUSTED.test(message)) {
     return network.subnet === undefined
       ? "all its addresses are in use; remove Containers or widen the range in its configuration"
       : `all addresses of ${network.subnet} are in use; remove Containers or give the agent a larger --bridge-subnet`;
   }
-  if (/requested ip|failed to allocate all requested IPs/i.test(message)) {
+  if (NOT_TO_HAVE.test(message)) {
     return "spec.network.ipAddress must be a free address of this network: choose another, or leave it out";
   }
   if (message.includes("already has an IP address different from")) {

@@ -1,6 +1,6 @@
 // Named network namespaces: a file onto which the kernel's handle of the namespace is mounted, so that the namespace
 // lives without a process in it. They lie in Berth's own directory, where `ip netns` does not list them.
-import { mkdir, open, rm, stat, statfs } from "node:fs/promises";
+import { mkdir, open, stat, statfs, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { programLine, orMissing, run, unmount } from "../node/index.ts";
 
@@ -60,5 +60,5 @@ export async function netnsExists(path: string): Promise<boolean> {
 export async function removeNetns(path: string): Promise<void> {
   // A crash between two mounts of one path can leave it mounted more than once.
   while (await netnsExists(path)) await unmount(path);
-  await rm(path, { force: true });
+  await orMissing(unlink(path));
 }

@@ -1,6 +1,6 @@
 // A container's network from its first step to its last: namespace, loopback, CNI, and the record of all that.
-import { readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readdir, rm, symlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { Logger } from "pino";
 import type { Port, PortStatus } from "../api/index.ts";
 import { orMissing } from "../node/index.ts";
@@ -12,12 +12,13 @@ import { bridgeNetwork, checkBridgeOptions } from "./bridge.ts";
 import { Cni } from "./cni.ts";
 import type { CniAttachment, CniResult } from "./cni.ts";
 import { hasCapability, loadNetwork } from "./config.ts";
-import type { PortMapping } from "./config.ts";
-import { NetworkError, explain } from "./errors.ts";
+import type { NetworkConfigList, PortMapping } from "./config.ts";
+import { NetworkError, explain, isAddressMissing } from "./errors.ts";
 import { checkGiven, fixedArgs, fixedConfig } from "./fixed.ts";
 import { ensureMasquerade, forwardPolicyIsDrop, removeBridge } from "./host.ts";
 import { createNetns, disableIPv6, isSameNetns, netnsExists, removeNetns, shareNetns } from "./netns.ts";
 import { collide, formatPort, portMappings, probePort, statusProtocol } from "./ports.ts";
+import { Spares, sparesIn } from "./spares.ts";
 
 const CNI_VERSION = "1.0.0";
 /** Milliseconds for which a look at the masquerade rule is good enough while many containers are to come. */
@@ -31,6 +32,10 @@ export type NetworkOptions = {
   stateDir: string;
   /** Whether many more containers are about to come. */
   isBusy?: () => boolean;
+  /** How many networks of its own are kept ready at the most ({@link Spares}); none when absent. */
+  spareNetworks?: number;
+  /** Resolves when there is nothing more urgent to do than to make those. */
+  idle?: () => Promise<void>;
   logger: Logger;
 };
 
@@ -53,10 +58,12 @@ export type Attachment = Addresses & {
   ports: PortStatus[];
 };
 
-/** A network namespace whose addresses are still to come. */
+/** A network namespace whose addresses may still be to come. */
 export type OpenNetwork = {
   /** Path of the network namespace. */
   netns: string;
+  /** Its addresses, when it was made ahead. */
+  attachment?: Attachment;
   /** It is to be on the agent's own bridge: the runtime has nothing to set on its interface. */
   isPlain: boolean;
   /**
@@ -71,6 +78,7 @@ export class Network {
   readonly #options: NetworkOptions;
   readonly #cni: Cni;
   readonly #records: AttachmentRecords;
+  readonly #spares: Spares;
   readonly #logger: Logger;
   // Who has which port of the node: also those whose attach is still under way, which no rule shows yet.
   readonly #ports = new Map<string, readonly PortMapping[]>();
@@ -85,6 +93,16 @@ export class Network {
     this.#cni = new Cni(options.cniBinDirs);
     this.#records = new AttachmentRecords(join(options.stateDir, "cni"));
     this.#logger = options.logger;
+    this.#spares = new Spares({
+      directory: join(options.stateDir, "spares"),
+      most: sparesIn(Number(options.bridgeSubnet.split("/")[1]), options.spareNetworks ?? 0),
+      idle: options.idle ?? (() => Promise.resolve()),
+      cni: () => ({ ifName: IF_NAME, list: this.#ownNetwork(false), runtimeConfig: {} }),
+      look: () => this.#ensureMasquerade(),
+      connect: (record) => this.#add(record),
+      disconnect: (record) => this.#takeDown(record),
+      logger: options.logger,
+    });
   }
 
   /**
@@ -101,7 +119,6 @@ export class Network {
       isInUse ||= record?.cni?.list.name === this.#options.bridgeName;
     }
     checkBridgeOptions(this.#options);
-    if (isInUse) await this.#ensureMasquerade();
     if (await forwardPolicyIsDrop()) {
       this.#firewall = await this.#cni.find("firewall").then(
         () => true,
@@ -109,6 +126,8 @@ export class Network {
       );
       this.#logger.info({ firewall: this.#firewall }, "the node's FORWARD policy is DROP");
     }
+    await this.#spares.load();
+    if (isInUse || this.#spares.size > 0) await this.#ensureMasquerade();
     const plugins = ["bridge", "host-local", "portmap", ...(this.#firewall ? ["firewall"] : [])];
     try {
       await Promise.all(plugins.map((plugin) => this.#checkVersion(plugin)));
@@ -128,12 +147,16 @@ export class Network {
   }
 
   /**
-   * The first half of {@link attach}: the namespace. What is to live in it can be made beside the second half.
+   * The first half of {@link attach}: the namespace. What is to live in it can be made beside the second half, of which there is
+   * nothing left to do when the network was made ahead.
    *
    * @throws NetworkError
    */
   async open(request: AttachRequest): Promise<OpenNetwork> {
     await this.detach(request.id);
+    const spare = isOrdinary(request) ? await this.#takeSpare(request.id) : undefined;
+    if (spare !== undefined)
+      return { netns: spare.netns, attachment: spare, isPlain: true, connect: () => Promise.resolve(spare) };
     const record = await this.#plan(request);
     const netns = this.#netnsPath(request.id);
     this.#claimPorts(record);
@@ -194,19 +217,19 @@ export class Network {
    */
   async detach(id: string): Promise<void> {
     const record = await this.#records.read(id);
-    const netns = this.#netnsPath(id);
-    const cni = record && this.#cniAttachment(record);
     try {
-      if (cni !== undefined) {
-        // A namespace that is gone is the empty string to DEL (section 2, "CNI_NETNS"): what lies outside is still freed.
-        await this.#cni.del((await netnsExists(netns)) ? cni : { ...cni, netns: "" }, record?.result);
-      }
-      await removeNetns(netns);
+      if (record !== undefined) await this.#takeDown(record);
+      await removeNetns(this.#netnsPath(id));
     } catch (error) {
       throw this.#explain(error, record?.cni?.list.name);
     }
     await this.#records.remove(id);
     this.#ports.delete(id);
+  }
+
+  /** Gives back what was made ahead and is nobody's, and makes no more. Containers keep what they have. */
+  close(): Promise<void> {
+    return this.#spares.close();
   }
 
   /** The ids of all containers that hold a namespace, an address or a record. */
@@ -222,6 +245,8 @@ export class Network {
    * @throws NetworkError
    */
   async teardown(): Promise<void> {
+    await this.#spares.load();
+    await this.#spares.giveBack();
     for (const id of await this.list()) await this.detach(id);
     await removeBridge(this.#options.bridgeName);
     this.#firstPortmap = undefined;
@@ -235,10 +260,7 @@ export class Network {
     const portList = portMappings(ports ?? []);
     const list =
       networkName === undefined
-        ? bridgeNetwork(
-            { ...this.#options, addressDir: this.#addressDir(), firewall: this.#firewall },
-            portList.length > 0,
-          )
+        ? this.#ownNetwork(portList.length > 0)
         : await loadNetwork(this.#options.cniConfDir, networkName);
     // Before anything is made, which would then have to be undone by the same missing plugin.
     await this.#cni.require(list).catch((error: unknown) => {
@@ -259,7 +281,7 @@ export class Network {
   /** The second half of an attach. */
   async #connect(request: AttachRequest, record: AttachmentRecord): Promise<Attachment> {
     try {
-      const result = await this.#setUp(record);
+      const result = await this.#setUpInRoom(request, record);
       checkGiven(request, result);
       const complete = { ...record, ...(result === undefined ? {} : { result }), complete: true };
       await this.#records.write(complete);
@@ -270,22 +292,57 @@ export class Network {
     }
   }
 
+  /** One of the networks made ahead, under the path of the container's own. */
+  async #takeSpare(id: string): Promise<Attachment | undefined> {
+    const record = await this.#spares.take(id, this.#records);
+    this.#spares.fill();
+    if (record === undefined) return undefined;
+    const netns = this.#netnsPath(id);
+    await mkdir(dirname(netns), { recursive: true, mode: 0o711 });
+    await symlink(this.#namespaceOf(record), netns);
+    return this.#attachment(record);
+  }
+
+  /** Whoever asks comes before what was made ahead, should that have the address that is missing. */
+  async #setUpInRoom({ ipAddress }: AttachRequest, record: AttachmentRecord): Promise<CniResult | undefined> {
+    try {
+      return await this.#setUp(record);
+    } catch (error) {
+      const cni = this.#cniAttachment(record);
+      if (cni?.list.name !== this.#options.bridgeName || !isAddressMissing(error)) throw error;
+      if (!(await this.#spares.giveBack(ipAddress))) throw error;
+      // The namespace stays: a task may be in the making in it.
+      await this.#cni.del(cni, undefined);
+      return this.#setUp(record);
+    }
+  }
+
+  /** Takes down what a record leads to, but for the record. */
+  async #takeDown(record: AttachmentRecord): Promise<void> {
+    const cni = this.#cniAttachment(record);
+    const netns = this.#namespaceOf(record);
+    // A namespace that is gone is the empty string to DEL (section 2, "CNI_NETNS"): what lies outside is still freed.
+    if (cni !== undefined) await this.#cni.del((await netnsExists(netns)) ? cni : { ...cni, netns: "" }, record.result);
+    await removeNetns(netns);
+  }
+
   /** What the plugins make, beside a look at the masquerade rule: it may have been flushed since the last container came. */
   async #setUp(record: AttachmentRecord): Promise<CniResult | undefined> {
-    const cni = this.#cniAttachment(record);
-    if (cni === undefined) return undefined;
-    const isOwn = cni.list.name === this.#options.bridgeName;
-    const add = async (): Promise<CniResult> => {
-      const result = await this.#add(cni);
-      // The bridge has no IPv6.
-      if (isOwn) await disableIPv6(cni.netns, IF_NAME);
-      return result;
-    };
+    const isOwn = record.cni?.list.name === this.#options.bridgeName;
     // An undo begins when both have ended.
-    const [added, looked] = await Promise.allSettled([add(), isOwn ? this.#ensureMasquerade() : undefined]);
+    const [added, looked] = await Promise.allSettled([this.#add(record), isOwn ? this.#ensureMasquerade() : undefined]);
     if (added.status === "rejected") throw added.reason;
     if (looked.status === "rejected") throw looked.reason;
     return added.value;
+  }
+
+  async #add(record: AttachmentRecord): Promise<CniResult | undefined> {
+    const cni = this.#cniAttachment(record);
+    if (cni === undefined) return undefined;
+    const result = await this.#runAdd(cni);
+    // The bridge has no IPv6.
+    if (cni.list.name === this.#options.bridgeName) await disableIPv6(cni.netns, IF_NAME);
+    return result;
   }
 
   /**
@@ -345,11 +402,11 @@ export class Network {
 
   // portmap looks for its jump rules and then inserts them: of several first ADDs at once each would insert its own. So
   // the first of this agent's life runs alone.
-  async #add(cni: CniAttachment): Promise<CniResult> {
+  async #runAdd(cni: CniAttachment): Promise<CniResult> {
     if (cni.runtimeConfig.portMappings === undefined) return this.#cni.add(cni);
     const first = this.#firstPortmap;
     // When the first one has failed, another one is it.
-    if (first !== undefined) return (await first) ? this.#cni.add(cni) : this.#add(cni);
+    if (first !== undefined) return (await first) ? this.#cni.add(cni) : this.#runAdd(cni);
     const result = this.#cni.add(cni);
     this.#firstPortmap = result.then(
       () => true,
@@ -380,7 +437,7 @@ export class Network {
   }
 
   #cniAttachment(record: AttachmentRecord): CniAttachment | undefined {
-    return record.cni && { ...record.cni, containerId: record.id, netns: this.#netnsPath(record.id) };
+    return record.cni && { ...record.cni, containerId: record.spare ?? record.id, netns: this.#namespaceOf(record) };
   }
 
   #attachment(record: AttachmentRecord): Attachment {
@@ -405,6 +462,16 @@ export class Network {
     return explain(error, { name });
   }
 
+  /** The agent's own bridge. */
+  #ownNetwork(withPorts: boolean): NetworkConfigList {
+    return bridgeNetwork({ ...this.#options, addressDir: this.#addressDir(), firewall: this.#firewall }, withPorts);
+  }
+
+  /** Where a record's namespace is mounted: at the container's own path, or at the one that leads there. */
+  #namespaceOf({ id, spare }: AttachmentRecord): string {
+    return spare === undefined ? this.#netnsPath(id) : this.#spares.path(spare);
+  }
+
   #netnsPath(id: string): string {
     return join(this.#options.stateDir, "netns", id);
   }
@@ -412,4 +479,10 @@ export class Network {
   #addressDir(): string {
     return join(this.#options.stateDir, "cni", "networks");
   }
+}
+
+/** Whether it asks for no more than any container of the agent's own bridge gets. */
+function isOrdinary({ mode, ports = [], networkName, ipAddress, macAddress }: AttachRequest): boolean {
+  const wishes = [networkName, ipAddress, macAddress].filter((wish) => wish !== undefined);
+  return mode === "Bridge" && ports.length + wishes.length === 0;
 }

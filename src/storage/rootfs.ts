@@ -22,6 +22,11 @@ const MAX_REMEMBERED_LENGTH = 64 * 1024;
 
 /** Tells Berth's snapshots from other tools'. */
 const OWN_LABEL = "berth.dev/snapshot";
+/**
+ * Keeps containerd's garbage collection off a snapshot until it is removed: also while no record refers to it yet, without a lease
+ * to take and to release. One of which nothing is known any more is found by its own label.
+ */
+const ROOT_LABEL = "containerd.io/gc.root";
 
 /** The snapshots that containers run on. */
 export class RootFilesystem {
@@ -38,15 +43,12 @@ export class RootFilesystem {
   /**
    * Makes a new writable layer on an image's filesystem.
    *
-   * @param lease keeps the snapshot from containerd's garbage collection until a record refers to it
    * @throws ContainerdError, also when there is one of this id
    */
-  async prepare(id: string, chainID: string, options: { lease?: string } = {}): Promise<Mount[]> {
+  async prepare(id: string, chainID: string): Promise<Mount[]> {
     const { snapshots, snapshotter } = this.#containerd;
-    const { mounts } = await snapshots.prepare(
-      { snapshotter, key: id, parent: chainID, labels: { [OWN_LABEL]: "true" } },
-      options,
-    );
+    const labels = { [OWN_LABEL]: "true", [ROOT_LABEL]: new Date().toISOString() };
+    const { mounts } = await snapshots.prepare({ snapshotter, key: id, parent: chainID, labels });
     await linkMtab(mounts);
     return mounts;
   }

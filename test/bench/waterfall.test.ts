@@ -21,12 +21,20 @@ describe("the waterfall", () => {
     }));
     const lines = starts.flatMap(({ key }, index) => [
       { time: at(12), msg: "next step", key, verb: "create" },
-      phase(key, "lease", 20, 4),
+      phase(key, "storage", 20, 4),
       phase(key, "task", 60 + 10 * index, 40),
       phase(key, "save", 90, 5),
     ]);
     const bars = waterfall(starts, lines);
-    expect(bars.map(({ phase: name }) => name)).toEqual(["POST", "watch", "guards", "lease", "task", "save", "status"]);
+    expect(bars.map(({ phase: name }) => name)).toEqual([
+      "POST",
+      "watch",
+      "guards",
+      "storage",
+      "task",
+      "save",
+      "status",
+    ]);
     expect(bars).toContainEqual({ phase: "task", startMs: 30.5, ms: 40 });
     expect(bars).toContainEqual({ phase: "guards", startMs: 12.5, ms: 4 });
     expect(bars).toContainEqual({ phase: "status", startMs: 90.5, ms: 9.5 });

@@ -27,7 +27,6 @@ const ORDER = [
   "POST",
   "watch",
   "guards",
-  "lease",
   "storage",
   "namespace",
   "files",
@@ -88,12 +87,12 @@ function phasesOf({ sent, answered, seen }: TimedStart, lines: readonly Line[]):
     phases.set(phase, { from: since(time) - seconds * 1000, to: since(time) });
   }
   const first = lines.find(({ msg, verb }) => msg === "next step" && verb === "create");
-  const lease = phases.get("lease");
-  if (first !== undefined && lease !== undefined) {
+  const storage = phases.get("storage");
+  if (first !== undefined && storage !== undefined) {
     const decided = since(first.time);
     // The watch may tell of an object before its POST is answered.
     phases.set("watch", { from: Math.min(answered - sent, decided), to: decided });
-    phases.set("guards", { from: decided, to: Math.max(decided, lease.from) });
+    phases.set("guards", { from: decided, to: Math.max(decided, storage.from) });
   }
   const save = phases.get("save");
   if (save !== undefined) phases.set("status", { from: save.to, to: seen - sent });

@@ -1,95 +1,16 @@
-// The network against the real kernel and the real CNI plugins. The audit is of the whole machine: nothing runs beside.
-import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
+// The network against the real kernel and the real CNI plugins.
 import { once } from "node:events";
-import { chmod, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
-import { pino } from "pino";
-import { joinMachine, leaveMachine } from "../../hack/cluster/machine.ts";
-import { findTools } from "../../hack/cluster/tools.ts";
-import { Network } from "../../src/network/index.ts";
-import type { NetworkOptions } from "../../src/network/index.ts";
-import { listMounts, run, unmount } from "../../src/node/index.ts";
+import { describe, expect, it } from "@jest/globals";
+import { run, unmount } from "../../src/node/index.ts";
+import { BRIDGE, tools, useNetwork } from "./network-fixture.ts";
 
-const tools = findTools();
-const BRIDGE = "brtest0";
 const HOST_PORT = 18080;
 
 describe("Network", () => {
-  let stateDir = "";
-  let before = "";
-  let machineDir = "";
-  const servers: ChildProcess[] = [];
-
-  const network = (options: Partial<NetworkOptions> = {}) =>
-    new Network({
-      cniBinDirs: [tools.cniBinDir],
-      cniConfDir: join(stateDir, "conf"),
-      bridgeName: BRIDGE,
-      bridgeSubnet: "10.89.77.0/24",
-      stateDir,
-      logger: pino({ level: "silent" }),
-      ...options,
-    });
-  const addressFiles = async () =>
-    (await readdir(join(stateDir, "cni/networks", BRIDGE)).catch(() => [])).filter((name) => /^[0-9.]+$/.test(name));
-  const rules = async () =>
-    (await run("iptables-save", [])).stdout.split("\n").filter((line) => line.startsWith("-A "));
-  const links = async () =>
-    (await run("ip", ["-oneline", "link"])).stdout.split("\n").map((line) => line.split(": ")[1]);
-  // Everything the network may leave on a node, apart from net.ipv4.ip_forward.
-  const audit = async () =>
-    JSON.stringify({
-      rules: await rules(),
-      links: await links(),
-      mounts: (await listMounts()).filter(({ fsType }) => fsType === "nsfs").length,
-      named: await readdir("/run/netns").catch(() => []),
-    });
-  const serve = async (netns: string, answer: string) => {
-    const directory = await mkdtemp(join(stateDir, "www-"));
-    await writeFile(join(directory, "index.html"), answer);
-    const server = spawn(
-      "nsenter",
-      [`--net=${netns}`, tools.busybox, "httpd", "-f", "-v", "-p", "80", "-h", directory],
-      {
-        stdio: "ignore",
-      },
-    );
-    servers.push(server);
-    return server;
-  };
-  const get = async (url: string, netns?: string) => {
-    const curl = ["curl", "-s", "-m", "5", "--retry", "10", "--retry-connrefused", "--retry-delay", "1", url];
-    const [command = "", ...args] = netns === undefined ? curl : ["nsenter", `--net=${netns}`, ...curl];
-    return (await run(command, args)).stdout;
-  };
-
-  beforeEach(async () => {
-    before = await audit();
-    stateDir = await mkdtemp("/run/berth-network-");
-  });
-  afterEach(async () => {
-    for (const server of servers.splice(0)) {
-      server.kill("SIGKILL");
-      if (server.exitCode === null && server.signalCode === null) await once(server, "exit");
-    }
-    await network().teardown();
-    await rm(stateDir, { recursive: true });
-    expect(await audit()).toBe(before);
-  });
-  // What plugins change of the machine for good (IP forwarding, their tables) is put back at the end.
-  beforeAll(async () => {
-    machineDir = await mkdtemp(join(tmpdir(), "berth-network-"));
-    await joinMachine(machineDir);
-  });
-  afterAll(async () => {
-    await rm(machineDir, { recursive: true });
-    await leaveMachine(machineDir);
-    await expect(readdir("/run/netns").catch(() => [])).resolves.not.toContain("c1");
-  });
+  const { network, inState, addressFiles, rules, serve, get } = useNetwork();
 
   it("gives an address, loopback and a published port that answers everywhere", async () => {
     const net = network();
@@ -98,7 +19,7 @@ describe("Network", () => {
     const c1 = await net.attach({ id: "c1", mode: "Bridge", ports });
     const c2 = await net.attach({ id: "c2", mode: "Bridge" });
     expect(c1).toEqual({
-      netns: join(stateDir, "netns/c1"),
+      netns: inState("netns/c1"),
       ipAddresses: ["10.89.77.2"],
       gateway: "10.89.77.1",
       macAddress: expect.stringMatching(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/),
@@ -128,7 +49,7 @@ describe("Network", () => {
   it("gives None a namespace with loopback alone", async () => {
     const net = network();
     const attachment = await net.attach({ id: "c1", mode: "None" });
-    expect(attachment).toEqual({ netns: join(stateDir, "netns/c1"), ipAddresses: [], ports: [] });
+    expect(attachment).toEqual({ netns: inState("netns/c1"), ipAddresses: [], ports: [] });
     const { stdout } = await run("nsenter", [`--net=${attachment.netns}`, "ip", "-brief", "address"]);
     expect(stdout).toMatch(/^lo .*127\.0\.0\.1/);
     expect(
@@ -230,7 +151,7 @@ describe("Network", () => {
   });
 
   it("undoes what came before a plugin that fails", async () => {
-    const bin = join(stateDir, "bin");
+    const bin = inState("bin");
     await mkdir(bin);
     for (const plugin of ["bridge", "host-local"]) await symlink(join(tools.cniBinDir, plugin), join(bin, plugin));
     await writeFile(
@@ -259,7 +180,7 @@ describe("Network", () => {
     await crashed.attach({ id: "half", mode: "Bridge" });
     await crashed.attach({ id: "early", mode: "Bridge" });
     const record = async (id: string) => {
-      const path = join(stateDir, "cni", `${id}.json`);
+      const path = inState(`cni/${id}.json`);
       return { path, content: JSON.parse(await readFile(path, "utf8")) as Record<string, unknown> };
     };
     // Died inside ADD: everything is there, but the record knows no result.
@@ -268,8 +189,8 @@ describe("Network", () => {
     // Died before the namespace was mounted.
     await crashed.detach("early");
     const early = await record("half");
-    await writeFile(join(stateDir, "cni/early.json"), JSON.stringify({ ...early.content, id: "early" }));
-    await writeFile(join(stateDir, "netns/early"), "");
+    await writeFile(inState("cni/early.json"), JSON.stringify({ ...early.content, id: "early" }));
+    await writeFile(inState("netns/early"), "");
 
     const next = network();
     await next.prepare();
@@ -295,18 +216,13 @@ describe("Network", () => {
   });
 
   it("attaches to a network of the administrator's by its name", async () => {
-    await mkdir(join(stateDir, "conf"));
-    const plugins = [
-      { type: "ptp", ipam: { type: "host-local", dataDir: join(stateDir, "lan"), subnet: "10.89.78.0/24" } },
-    ];
-    await writeFile(
-      join(stateDir, "conf/10-lan.conflist"),
-      JSON.stringify({ cniVersion: "0.4.0", name: "lan", plugins }),
-    );
+    await mkdir(inState("conf"));
+    const plugins = [{ type: "ptp", ipam: { type: "host-local", dataDir: inState("lan"), subnet: "10.89.78.0/24" } }];
+    await writeFile(inState("conf/10-lan.conflist"), JSON.stringify({ cniVersion: "0.4.0", name: "lan", plugins }));
     const net = network();
     const attachment = await net.attach({ id: "c1", mode: "Bridge", networkName: "lan" });
     expect(attachment.ipAddresses).toEqual(["10.89.78.2"]);
-    await rm(join(stateDir, "conf"), { recursive: true });
+    await rm(inState("conf"), { recursive: true });
     await net.detach("c1");
     await expect(net.attach({ id: "c1", mode: "Bridge", networkName: "lan" })).rejects.toThrow(
       "network lan: no CNI configuration with this name",

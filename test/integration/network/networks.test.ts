@@ -10,6 +10,7 @@ import { expectFailedStart, INVALID_SPEC, NETWORK_SETUP_FAILED } from "../../sup
 import { addressOf, fileIn, inside } from "../../support/look.ts";
 import { untilOutput } from "../../support/probe.ts";
 import { useNode } from "../../support/test-node.ts";
+import { untilSo } from "../../support/until-so.ts";
 
 const test = useNode();
 
@@ -181,6 +182,8 @@ describe("the node's packet filter", () => {
     expect(await masquerade()).toEqual([`-A POSTROUTING ${expected}`]);
     await run("iptables", ["--wait", "-t", "nat", "-D", "POSTROUTING", ...expected.split(" ")]);
     await started(bridged());
+    // One whose network was made ahead has the rule looked at when it runs.
+    await untilSo("the rule is there", async () => (await masquerade()).length > 0);
     expect(await masquerade()).toEqual([`-A POSTROUTING ${expected}`]);
     const ofContainer = (rule: string): boolean => rule.includes(`${addressOf(first)}/32`);
     expect((await rules("nat")).filter(ofContainer)).toEqual([]);

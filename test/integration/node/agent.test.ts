@@ -156,25 +156,20 @@ describe("what a start cut short has left", () => {
       writeFileSync(file, "");
     }
     await run("unshare", [`--net=${netns}`, "true"]);
-    await node.ctr("leases", "create", "--id", id, "berth.dev/lease=true");
     await node.ctr("snapshots", "prepare", id);
     await node.ctr("snapshots", "label", id, "berth.dev/snapshot=true");
-    await node.ctr("leases", "create", "--id", "others");
     await node.ctr("snapshots", "prepare", "others");
     expect(diff(before, await test().audit())).toEqual([
       `snapshot ${id} came`,
       "snapshot others came",
-      `lease ${id} came`,
-      "lease others came",
       `network namespace ${netns} came`,
       `mount nsfs on ${netns} came`,
       `file ${files} came`,
     ]);
 
     await startAgent();
-    expect(diff(before, await test().audit())).toEqual(["snapshot others came", "lease others came"]);
+    expect(diff(before, await test().audit())).toEqual(["snapshot others came"]);
     await node.ctr("snapshots", "remove", "others");
-    await node.ctr("leases", "delete", "others");
     await test().delete(created);
   });
 });

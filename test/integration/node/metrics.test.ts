@@ -102,7 +102,7 @@ describe("metrics", () => {
     expect(value("berth_image_pull_bytes_total")).toBeGreaterThan(100_000);
     const phases = series.filter(({ name }) => name === "berth_start_phase_duration_seconds_count");
     expect(Object.fromEntries(phases.map(({ labels, value }) => [labels["phase"], value]))).toEqual({
-      ...{ guards: 6, lease: 6, storage: 6, namespace: 3, network: 3, files: 6, spec: 3, record: 3 },
+      ...{ guards: 6, storage: 6, namespace: 3, network: 3, files: 6, spec: 3, record: 3 },
       ...{ task: 5, start: 5, save: 5 },
     });
     const write = { verb: "PATCH", resource: "containers/status", code: "200" };

@@ -139,7 +139,7 @@ describe("what an undo has left", () => {
     await proxy.close();
   });
 
-  it.each(["Snapshots/Remove", "Store/Delete", "Leases/Delete"])(
+  it.each(["Snapshots/Remove", "Store/Delete"])(
     "at %s goes also when its object goes without waiting for that",
     async (undo) => {
       const before = await test().audit();

@@ -70,14 +70,7 @@ afterEach(async () => {
 const BROKEN: ExpectedFailure = { ...RUNTIME_ERROR, says: [FAULT] };
 
 describe("a first start", () => {
-  const METHODS = [
-    "Leases/Create",
-    "Store/Create",
-    "Snapshots/Prepare",
-    "Containers/Create",
-    "Tasks/Create",
-    "Tasks/Start",
-  ];
+  const METHODS = ["Store/Create", "Snapshots/Prepare", "Containers/Create", "Tasks/Create", "Tasks/Start"];
 
   it.each(METHODS.flatMap((method) => [[method, "before"] as const, [method, "after"] as const]))(
     "that fails at %s, %s it is done, gives everything back",
@@ -124,8 +117,8 @@ describe("a start again", () => {
   const METHODS = ["Snapshots/Mounts", "Tasks/Create", "Tasks/Start"];
   /** What a container keeps between its runs. */
   const kept = async (): Promise<object> => {
-    const { container, snapshot, sandbox, lease } = await test().audit();
-    return { container, snapshot, sandbox, lease };
+    const { container, snapshot, sandbox } = await test().audit();
+    return { container, snapshot, sandbox };
   };
 
   it.each(METHODS.flatMap((method) => [[method, "before"] as const, [method, "after"] as const]))(
