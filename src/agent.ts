@@ -26,6 +26,7 @@ import { generationOf, keyOf as recordKey } from "./lifecycle/record.ts";
 import { removeOrphan, sweep } from "./lifecycle/remove.ts";
 import { takeStock } from "./lifecycle/observe.ts";
 import { StatusWriter } from "./lifecycle/status-writer.ts";
+import { unnoticed } from "./lifecycle/unnoticed.ts";
 import { detectCgroups, nodeFacts, podRoot } from "./node/index.ts";
 import { correlated, HealthServer } from "./telemetry/index.ts";
 // Not by the index: the commands on the node do without.
@@ -377,7 +378,11 @@ export class Agent {
     try {
       if (!this.#isSubscribed()) return;
       const { version } = await this.#containerd.ready();
-      if (this.#away !== undefined) logger.info({ version }, "connected to containerd");
+      if (this.#away === undefined) {
+        await this.#addUnnoticed();
+        return;
+      }
+      logger.info({ version }, "connected to containerd");
       if (!this.#swept) await this.#parts.rootfs.clear();
       await this.#sweep();
       if (!this.#swept) await takeStock(this.#parts);
@@ -399,6 +404,16 @@ export class Agent {
         this.#onContainerd(true);
       }, CONNECT_AGAIN_MS);
     }
+  }
+
+  /** It was there all the time, but an event may have been lost. */
+  async #addUnnoticed(): Promise<void> {
+    const told = () =>
+      this.#containers.list().map((object) => {
+        const { uid } = object.metadata;
+        return [keyOf(object), { uid, state: this.#statuses.state(object) }] as const;
+      });
+    for (const key of await unnoticed(this.#parts, () => new Map(told()))) this.#queue.add(key);
   }
 
   /** A full disk is told of beside what makes the agent ready: it goes on with what it can do. */

@@ -27,6 +27,8 @@ export class Daemon {
   readonly logFile: string;
   readonly #mark: string;
   readonly #pidFile: string;
+  /** The one that this object has started last. */
+  #child: number | undefined;
 
   constructor(dir: string, name: string) {
     this.name = name;
@@ -63,6 +65,7 @@ export class Daemon {
     child.once("error", (error) => {
       writeFileSync(this.logFile, `${error.message}\n`, { flag: "a" });
     });
+    this.#child = child.pid;
     if (child.pid !== undefined) writeFileSync(this.#pidFile, String(child.pid));
     child.unref();
   }
@@ -122,8 +125,15 @@ export class Daemon {
   }
 
   #isMarked(pid: number): boolean {
-    return environment(pid).includes(`${MARK}=${this.#mark}`);
+    return environment(pid).includes(`${MARK}=${this.#mark}`) || (this.#child === pid && isStarting(pid));
   }
+}
+
+/** Whether a process is there whose program is just taking the place of another one: it has no environment for a moment. */
+function isStarting(pid: number): boolean {
+  if (environment(pid).some(Boolean)) return false;
+  const state = /^\d+ \(.*\) (\S)/s.exec(readText(`/proc/${pid}/stat`) ?? "")?.[1];
+  return state !== undefined && !"ZX".includes(state);
 }
 
 /** Processes whose mark is this path, or below it. */

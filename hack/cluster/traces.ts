@@ -98,10 +98,20 @@ export function thawBelow(directory: string): void {
   tree(directory).forEach(thaw);
 }
 
+/** Freezes a cgroup of a hierarchy, with all below. */
+export function freeze(directory: string): void {
+  setFreezer(directory, "FROZEN", "1");
+}
+
 function thaw(directory: string): void {
+  setFreezer(directory, "THAWED", "0");
+}
+
+/** In the words of cgroup v1, and of v2. */
+function setFreezer(directory: string, state: string, flag: string): void {
   for (const [file, value] of [
-    ["freezer.state", "THAWED"],
-    ["cgroup.freeze", "0"],
+    ["freezer.state", state],
+    ["cgroup.freeze", flag],
   ] as const) {
     const path = join(directory, file);
     if (existsSync(path)) writeFileSync(path, value);

@@ -5,7 +5,7 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { cgroupDirectories, detectCgroups, processesIn, removeCgroup } from "../../src/node/index.ts";
 import { Daemon, killAll } from "../cluster/daemon.ts";
-import { thawBelow } from "../cluster/traces.ts";
+import { freeze, thawBelow } from "../cluster/traces.ts";
 
 const SCRIPT = join(import.meta.dirname, "machine.sh");
 const NAMESPACES = ["--mount", "--net", "--pid", "--ipc", "--uts", "--cgroup"] as const;
@@ -48,13 +48,8 @@ export class Machine {
 
   /** Runs a command in it, with this process's own streams. Answers its exit code. */
   async enter(command: readonly string[], env: Record<string, string>): Promise<number> {
-    const { pid } = this.#daemon;
-    if (pid === undefined) throw new Error("the machine does not run");
-    const init = readFileSync(`/proc/${String(pid)}/task/${String(pid)}/children`, "utf8").trim();
-    const child = spawn("nsenter", ["--target", init, ...NAMESPACES, "--", "env", "-C", process.cwd(), ...command], {
-      stdio: "inherit",
-      env,
-    });
+    const [program, ...args] = this.command(command);
+    const child = spawn(program, args, { stdio: "inherit", env });
     return new Promise((done, fail) => {
       child.once("error", fail);
       child.once("exit", (code) => {
@@ -63,12 +58,34 @@ export class Machine {
     });
   }
 
+  /**
+   * What runs a command in it.
+   *
+   * @throws Error when it does not run
+   */
+  command(command: readonly string[]): [string, ...string[]] {
+    const { pid } = this.#daemon;
+    if (pid === undefined) throw new Error("the machine does not run");
+    const init = readFileSync(`/proc/${String(pid)}/task/${String(pid)}/children`, "utf8").trim();
+    return ["nsenter", "--target", init, ...NAMESPACES, "--", "env", "-C", process.cwd(), ...command];
+  }
+
+  /** Has all that runs in it stand still. */
+  async freeze(): Promise<void> {
+    cgroupDirectories(await detectCgroups(), this.cgroup).forEach(freeze);
+  }
+
+  /** Has it go on. */
+  async thaw(): Promise<void> {
+    cgroupDirectories(await detectCgroups(), this.cgroup).forEach(thawBelow);
+  }
+
   /** Ends everything in it and removes every trace. Also of one that came up half-way, or not at all; safe to repeat. */
   async stop(): Promise<void> {
     await this.#daemon.kill();
     const cgroups = await detectCgroups();
     // A paused container would not hear of its end.
-    cgroupDirectories(cgroups, this.cgroup).forEach(thawBelow);
+    await this.thaw();
     // The kernel ends what was in it one by one; and what was killed before it had namespaces of its own.
     const { promise: gone, resolve: done } = Promise.withResolvers<undefined>();
     const look = setInterval(() => {

@@ -84,6 +84,7 @@ describe("LeaderElector", () => {
     await expect(elector.lead(() => Promise.resolve())).rejects.toThrow(NotLeader);
     server.takeRequests();
     await next();
+    await until(() => told.length > 1);
     expect(told).toEqual(["me leads", expect.stringContaining("me lost: the Lease was not renewed")]);
     expect(server.takeRequests()).toEqual([]);
     expect(due).toEqual([]);

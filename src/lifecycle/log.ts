@@ -27,6 +27,8 @@ export function followLog(
   const { applied } = instance.record;
   parts.logs.watch(key, logFile(parts.logDir, applied), { maxSize: parseQuantity(maxSize), maxFiles }, (words) => {
     parts.announce(applied, "Warning", "OutputLost", words);
+    // There is room again, but the shim may have met the disk while it was full.
+    parts.outputs.look(key);
   });
 }
 

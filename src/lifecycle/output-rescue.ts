@@ -33,6 +33,7 @@ export class OutputRescue {
   readonly #idle: () => Promise<void>;
   readonly #script: string;
   readonly #runs = new Map<string, OutputRun>();
+  readonly #asked = new Set<string>();
   #checking: Promise<void> = Promise.resolve();
 
   /**
@@ -54,6 +55,17 @@ export class OutputRescue {
     void this.#idle().then(() => {
       const now = this.#runs.get(key);
       if (now?.pid === run.pid) this.#check([now]);
+    });
+  }
+
+  /** Looks at a key's run, once however often it is asked meanwhile: its log had no room. */
+  look(key: string): void {
+    if (this.#asked.has(key)) return;
+    this.#asked.add(key);
+    void this.#checking.then(() => {
+      this.#asked.delete(key);
+      const run = this.#runs.get(key);
+      if (run !== undefined) this.#check([run]);
     });
   }
 

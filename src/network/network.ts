@@ -298,8 +298,13 @@ export class Network {
     this.#spares.fill();
     if (record === undefined) return undefined;
     const netns = this.#netnsPath(id);
-    await mkdir(dirname(netns), { recursive: true, mode: 0o711 });
-    await symlink(this.#namespaceOf(record), netns);
+    try {
+      await mkdir(dirname(netns), { recursive: true, mode: 0o711 });
+      await symlink(this.#namespaceOf(record), netns);
+    } catch (error) {
+      await this.#undo(id);
+      throw this.#explain(error);
+    }
     return this.#attachment(record);
   }
 

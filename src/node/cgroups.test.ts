@@ -17,10 +17,11 @@ const HYBRID = `32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cp
 40 31 0:37 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd
 41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
 27 1 254:0 / / rw - ext4 /dev/vda rw
+99 1 0:32 / /run/berth/containers/x/criu/.criu.cgyard.abc/memory rw - cgroup none rw,memory
 `;
 
 describe("a hybrid host's hierarchies", () => {
-  it("are those mounted, with their controllers", () => {
+  it("are those mounted where they belong, with their controllers", () => {
     expect(v1Hierarchies(parseMountinfo(HYBRID)).map(({ controllers }) => controllers)).toEqual([
       ["cpu", "cpuacct"],
       ["memory"],

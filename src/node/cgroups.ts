@@ -20,13 +20,17 @@ export async function detectCgroups(root = CGROUP_ROOT): Promise<Cgroups> {
   if ((await statfs(root)).type === CGROUP2_SUPER_MAGIC) {
     return { version: 2, hierarchies: [{ mountPoint: root, controllers: [] }] };
   }
-  return { version: 1, hierarchies: v1Hierarchies(await listMounts()) };
+  return { version: 1, hierarchies: v1Hierarchies(await listMounts(), root) };
 }
 
-/** The cgroup hierarchies among the mounts of a v1 or hybrid host. */
-export function v1Hierarchies(mounts: readonly Mount[]): Cgroups["hierarchies"] {
+/**
+ * The cgroup hierarchies among the mounts of a v1 or hybrid host. Those that lie elsewhere are somebody's own view of them, for
+ * as long as that one is there (CRIU's while it works).
+ */
+export function v1Hierarchies(mounts: readonly Mount[], root = CGROUP_ROOT): Cgroups["hierarchies"] {
   return mounts
     .filter((mount) => mount.fsType === "cgroup" || mount.fsType === "cgroup2")
+    .filter((mount) => mount.mountPoint.startsWith(`${root}/`))
     .map((mount) => ({
       mountPoint: mount.mountPoint,
       controllers: mount.fsType === "cgroup" ? mount.superOptions.filter((option) => option !== "rw") : [],

@@ -12,6 +12,8 @@ import { rounded } from "./statistics.ts";
 const AT_ONCE = 30;
 /** Milliseconds after which a start has written all that it will write. */
 const SETTLE_MS = 3000;
+/** Milliseconds after which an agent with nothing to do has written its Events, and collected its memory. */
+const IDLE_MS = 30_000;
 /** The node's subnet has no room for more. */
 const MOST_ADDRESSES = 200;
 /** Of the kernel's accounting: sysconf(_SC_CLK_TCK), 100 on all of Linux' architectures that matter here. */
@@ -90,7 +92,8 @@ export class MeasuredAgent {
       await Promise.all(next.map((name) => this.#berth.start(name, { ...PLAIN, network })));
       names.push(...next);
     }
-    await delay(SETTLE_MS);
+    // The agent's own memory is collected when it has nothing to do.
+    await delay(IDLE_MS);
     const running = { containers: count, rssMB: rssMB(this.#pid) };
     await this.#remove(names);
     return { running };
@@ -108,8 +111,7 @@ export class MeasuredAgent {
       names.push(...next);
       if (names.length % (10 * AT_ONCE) === 0) say(`${names.length} stopped`);
     }
-    // Events are written after all else; the agent's own memory is collected when it has nothing to do.
-    await delay(10 * SETTLE_MS);
+    await delay(IDLE_MS);
     say(`${count} stopped; looking at the agent for ${seconds} s`);
     const before = { cpu: cpuSeconds(this.#pid), requests: this.#log.requests.length, at: performance.now() };
     await delay(seconds * 1000);

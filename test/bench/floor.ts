@@ -111,8 +111,9 @@ export class Floor {
     this.#made.delete(name);
   }
 
-  close(): void {
+  down(): Promise<void> {
     this.#containerd.close();
+    return Promise.resolve();
   }
 
   /** The record first: it keeps containerd's garbage collector off the writable layer. */

@@ -12,6 +12,7 @@ import { Berth } from "./berth.ts";
 import { DockerPeer } from "./docker-peer.ts";
 import { FloorPeer } from "./floor-peer.ts";
 import { Kubelet } from "./kubelet.ts";
+import { KubeletPeer } from "./kubelet-peer.ts";
 import { describeMachine, untilQuiet } from "./machine.ts";
 import type { Peer } from "./peer.ts";
 import { profileBurst, type ProfileSummary } from "./profile.ts";
@@ -70,16 +71,18 @@ class Bench {
     });
     this.#berth = new Berth({ ...own("berth"), api, nodeName: setting.node("berth").name });
     const floor = new FloorPeer({ ...own("floor"), hostsDir: cluster.registry.hostsDir });
-    const kubelet = kubeletOf(setting.firstPort("berth"));
+    const kubelet = kubeletOf(setting);
     this.#peers = [floor, new DockerPeer(own("docker")), this.#berth, ...(kubelet === undefined ? [] : [kubelet])];
   }
 
   async run(): Promise<Results & { profile?: ProfileSummary }> {
-    for (const peer of this.#peers) {
+    const { rounds: made, discarded, calls, scenarios } = this.#wish;
+    const isAsked = (peer: Peer) => SCENARIOS.some(({ name, isFor }) => scenarios.has(name) && isFor(peer));
+    // Berth alone is asked for more than the scenarios that all have.
+    for (const peer of this.#peers.filter((peer) => peer === this.#berth || isAsked(peer))) {
       await peer.up();
       say(`${peer.name} is ready`);
     }
-    const { rounds: made, discarded, calls, scenarios } = this.#wish;
     const figures: Figure[] = [];
     for (const scenario of SCENARIOS)
       if (scenarios.has(scenario.name)) figures.push(...(await this.#measure(scenario)));
@@ -113,9 +116,11 @@ class Bench {
     for (let round = 1; round <= rounds; round++) {
       const told: string[] = [];
       for (const peer of peers) {
+        await peer.wake?.();
         this.#turns.made++;
         if (!(await untilQuiet())) this.#turns.disturbed++;
         const turn = await scenario.turn(peer, { calls, dir: this.#setting.dir, newName: this.#newName });
+        await peer.rest?.();
         if (round > discarded) turns.get(peer)?.push(turn);
         const rate = scenario.isBurst === true ? `, ${((turn.ms.length / turn.wallMs) * 1000).toFixed(1)}/s` : "";
         told.push(`${peer.name} ${median(turn.ms).toFixed(0)} ms${rate}`);
@@ -163,13 +168,11 @@ class Bench {
   readonly #newName = (): string => `bench-${++this.#names}`;
 }
 
-/** The kubelet that the environment names: its cluster is somebody else's. */
-function kubeletOf(firstPort: number): Kubelet | undefined {
+/** The kubelet that the environment names, whose cluster is somebody else's; or one of the benchmark's own. */
+function kubeletOf(setting: Setting): Peer | undefined {
+  const firstPort = setting.firstPort("berth");
   const kubeconfig = process.env["BENCH_KUBECONFIG"] ?? "";
-  if (kubeconfig === "") {
-    say("kubelet: not here (BENCH_KUBECONFIG, BENCH_NODE and BENCH_IMAGE name one)");
-    return undefined;
-  }
+  if (kubeconfig === "") return KubeletPeer.isHere ? new KubeletPeer({ dir: setting.dir, firstPort }) : undefined;
   const nodeName = process.env["BENCH_NODE"] ?? "node-1";
   const image = process.env["BENCH_IMAGE"] ?? "docker.io/library/busybox:1.36";
   return new Kubelet({ api: KubeApi.load({ kubeconfig }), nodeName, image, firstPort });

@@ -64,6 +64,9 @@ export interface Peer {
   readonly backoffMs?: number;
   /** Gets ready, the image included. */
   up(): Promise<void>;
+  /** What it does between its turns would be at the others' cost: it stands still from `rest` on until `wake` returns. */
+  rest?(): Promise<void>;
+  wake?(): Promise<void>;
   /** Makes a container and starts it. */
   start(name: string, shape: Shape): Promise<void>;
   /** Ends its process, with {@link STOP_SIGNAL}. */

@@ -40,6 +40,17 @@ describe("the waterfall", () => {
     expect(bars).toContainEqual({ phase: "status", startMs: 90.5, ms: 9.5 });
   });
 
+  it("leaves out what most starts do without", () => {
+    const starts = ["default/a", "default/b", "default/c"].map((key) => ({
+      key,
+      sent: SENT,
+      answered: SENT + 10,
+      seen: SENT + 100,
+    }));
+    const lines = [phase("default/a", "network", 20, 4), ...starts.map(({ key }) => phase(key, "task", 60, 40))];
+    expect(waterfall(starts, lines).map(({ phase: name }) => name)).toEqual(["POST", "task"]);
+  });
+
   it("leaves out what other Containers do", () => {
     const starts = [{ key: "default/a", sent: SENT, answered: SENT + 10, seen: SENT + 20 }];
     expect(waterfall(starts, [phase("default/b", "task", 60, 40)]).map(({ phase: name }) => name)).toEqual(["POST"]);

@@ -64,13 +64,13 @@ export async function measureWaterfall(
   return waterfall(timed.slice(1), linesOf(log));
 }
 
-/** The phases of starts, by what the agent has logged of them. */
+/** The phases of starts, by what the agent has logged of them; not those that most starts do without. */
 export function waterfall(starts: readonly TimedStart[], lines: readonly Line[]): Bar[] {
   const byKey = Map.groupBy(lines, ({ key }) => key);
   const all = starts.map((start) => phasesOf(start, byKey.get(start.key) ?? []));
   return ORDER.flatMap((phase) => {
     const found = all.flatMap((phases) => phases.get(phase) ?? []);
-    if (found.length === 0) return [];
+    if (found.length === 0 || found.length < all.length / 2) return [];
     const startMs = rounded(median(found.map(({ from }) => from)));
     return [{ phase, startMs, ms: rounded(median(found.map(({ from, to }) => to - from))) }];
   });

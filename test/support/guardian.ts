@@ -5,7 +5,8 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { killAll, processIds, readText } from "../../hack/cluster/daemon.ts";
-import { CLUSTER_DIR } from "./cluster-dir.ts";
+import { Machine } from "../../hack/e2e/machine.ts";
+import { CLUSTER_DIR, machineDir } from "./cluster-dir.ts";
 import teardown from "./global-teardown.ts";
 
 /** Sets a guardian behind the calling process, for the cluster in `dir`. */
@@ -33,6 +34,7 @@ async function guard(dir: string): Promise<void> {
   if (!existsSync(dir)) return;
   process.stderr.write("the tests were cut off: taking down what they had set up\n");
   killAll(workersOf(dir));
+  if (existsSync(machineDir(dir))) await new Machine(machineDir(dir)).stop();
   process.env[CLUSTER_DIR] = dir;
   await teardown();
 }
