@@ -97,6 +97,7 @@ export class Network {
       directory: join(options.stateDir, "spares"),
       most: sparesIn(Number(options.bridgeSubnet.split("/")[1]), options.spareNetworks ?? 0),
       idle: options.idle ?? (() => Promise.resolve()),
+      isBusy: options.isBusy ?? (() => false),
       cni: () => ({ ifName: IF_NAME, list: this.#ownNetwork(false), runtimeConfig: {} }),
       look: () => this.#ensureMasquerade(),
       connect: (record) => this.#add(record),

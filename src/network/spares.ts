@@ -23,6 +23,8 @@ export type SparesOptions = {
   most: number;
   /** Resolves when there is nothing more urgent to do. */
   idle: () => Promise<void>;
+  /** Whether more is to be done than is being done: then it is waited for that, between two of them. */
+  isBusy: () => boolean;
   /** What a new one's plugins are given. */
   cni: () => NonNullable<AttachmentRecord["cni"]>;
   /** Sees to what all networks share; it may have gone since the last one was made. */
@@ -140,7 +142,7 @@ export class Spares {
     await this.#options.idle();
     for (const record of this.#spoilt.splice(0)) await this.#discard(record);
     for (;;) {
-      await this.#options.idle();
+      if (this.#options.isBusy()) await this.#options.idle();
       if (this.#asked > 0) {
         await this.#account();
         continue;
