@@ -44,14 +44,16 @@ export type Audit = Record<Kind, string[]>;
 export async function audit(node: LocalNode): Promise<Audit> {
   const deadline = Date.now() + SETTLE_MS;
   for (;;) {
-    const [before, found, after] = [sparesOf(node), await takeStock(node), sparesOf(node)];
+    const spares = sparesOf(node);
+    const found = await takeStock(node, spares.traces);
     // One that was being made meanwhile is half in it.
-    if ((before.complete && isDeepStrictEqual(before, after)) || Date.now() > deadline) return found;
+    if ((spares.complete && isDeepStrictEqual(spares, sparesOf(node))) || Date.now() > deadline) return found;
     await delay(POLL_MS);
   }
 }
 
-async function takeStock(node: LocalNode): Promise<Audit> {
+/** @param spares what the agent keeps ready is nobody's yet; what a container has taken of it is that one's */
+async function takeStock(node: LocalNode, spares: ReadonlySet<string>): Promise<Audit> {
   const list = async (...args: string[]) => lines(await node.ctr(...args));
   const [task, container, snapshot, lease, sandbox, image, chains, cgroup, mounts] = await Promise.all([
     list("tasks", "list", "--quiet"),
@@ -64,8 +66,6 @@ async function takeStock(node: LocalNode): Promise<Audit> {
     cgroupsOf(node.cgroupRoot),
     mountsOf(node),
   ]);
-  // What the agent keeps ready is nobody's yet; what a container has taken of it is that one's.
-  const { traces: spares } = sparesOf(node);
   const files = [node.stateDir, node.dataDir, node.logDir].flatMap(filesBelow).filter((file) => !spares.has(file));
   const netnsDir = join(node.stateDir, "netns");
   const found: Audit = {

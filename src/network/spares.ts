@@ -50,8 +50,8 @@ export function sparesAfter(ready: number, asked: number, most: number): number 
 }
 
 /**
- * A stock of such networks, as large as was asked for at once. It is filled when nothing else is to be done, but not before the
- * first container has asked. Each has a record, which becomes the container's own when it is taken.
+ * A stock of such networks, as large as was asked for at once. It begins to be filled when nothing else is to be done, but not
+ * before the first container has asked; then one is made after the other, unless starts wait for their turn. Each has a record, which becomes the container's own when it is taken.
  */
 export class Spares {
   readonly #options: SparesOptions;
@@ -119,7 +119,7 @@ export class Spares {
     return given.length > 0;
   }
 
-  /** Fills the stock as soon as there is nothing else to do. */
+  /** Has the stock filled, from when there is nothing else to do. */
   fill(): void {
     if (this.#closed) return;
     this.#filling ??= this.#fill()

@@ -11,21 +11,22 @@ const phase = (key: string, name: string, end: number, ms: number) => ({
   seconds: ms / 1000,
 });
 
+const STARTS = ["default/a", "default/b", "default/c"].map((key) => ({
+  key,
+  sent: SENT,
+  answered: SENT + 10,
+  seen: SENT + 100,
+}));
+
 describe("the waterfall", () => {
   it("tells when each phase began after the POST, as the median of all starts", () => {
-    const starts = ["default/a", "default/b", "default/c"].map((key) => ({
-      key,
-      sent: SENT,
-      answered: SENT + 10,
-      seen: SENT + 100,
-    }));
-    const lines = starts.flatMap(({ key }, index) => [
+    const lines = STARTS.flatMap(({ key }, index) => [
       { time: at(12), msg: "next step", key, verb: "create" },
       phase(key, "storage", 20, 4),
       phase(key, "task", 60 + 10 * index, 40),
       phase(key, "save", 90, 5),
     ]);
-    const bars = waterfall(starts, lines);
+    const bars = waterfall(STARTS, lines);
     expect(bars.map(({ phase: name }) => name)).toEqual([
       "POST",
       "watch",
@@ -41,14 +42,8 @@ describe("the waterfall", () => {
   });
 
   it("leaves out what most starts do without", () => {
-    const starts = ["default/a", "default/b", "default/c"].map((key) => ({
-      key,
-      sent: SENT,
-      answered: SENT + 10,
-      seen: SENT + 100,
-    }));
-    const lines = [phase("default/a", "network", 20, 4), ...starts.map(({ key }) => phase(key, "task", 60, 40))];
-    expect(waterfall(starts, lines).map(({ phase: name }) => name)).toEqual(["POST", "task"]);
+    const lines = [phase("default/a", "network", 20, 4), ...STARTS.map(({ key }) => phase(key, "task", 60, 40))];
+    expect(waterfall(STARTS, lines).map(({ phase: name }) => name)).toEqual(["POST", "task"]);
   });
 
   it("leaves out what other Containers do", () => {
