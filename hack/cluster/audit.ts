@@ -11,8 +11,8 @@ import { readTables, rulesOf } from "./iptables.ts";
 import type { LocalNode } from "./local-node.ts";
 import { bridgePorts, cgroupsOf, sparesOf } from "./traces.ts";
 
-/** Milliseconds that a network which is made ahead may take. */
-const SETTLE_MS = 5000;
+/** Milliseconds that it may take to make networks ahead, of which there may be many, on a machine that has more to do. */
+const SETTLE_MS = 30_000;
 const POLL_MS = 20;
 
 const KINDS = [
@@ -46,8 +46,9 @@ export async function audit(node: LocalNode): Promise<Audit> {
   for (;;) {
     const spares = sparesOf(node);
     const found = await takeStock(node, spares.traces);
-    // One that was being made meanwhile is half in it.
-    if ((spares.complete && isDeepStrictEqual(spares, sparesOf(node))) || Date.now() > deadline) return found;
+    // One that was being made meanwhile is half in it. Without an agent, none is.
+    const isSettled = node.agentPid === undefined || (spares.complete && isDeepStrictEqual(spares, sparesOf(node)));
+    if (isSettled || Date.now() > deadline) return found;
     await delay(POLL_MS);
   }
 }

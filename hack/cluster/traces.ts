@@ -56,7 +56,7 @@ export function sparesOf(node: { stateDir: string; bridgeName: string }): SpareT
   const names = existsSync(dir) ? readdirSync(dir).filter((name) => name.includes(".json")) : [];
   const found = names.map((name) => {
     const path = join(dir, name);
-    const { result, complete } = JSON.parse(readText(path) ?? "{}") as Partial<AttachmentRecord>;
+    const { result, complete } = readRecord(path);
     const addresses = (result?.ips ?? []).map(({ address }) =>
       join(node.stateDir, "cni/networks", node.bridgeName, address.replace(/\/.*/, "")),
     );
@@ -68,6 +68,15 @@ export function sparesOf(node: { stateDir: string; bridgeName: string }): SpareT
     traces: new Set(found.flatMap(({ traces }) => traces)),
     complete: found.every(({ complete }) => complete),
   };
+}
+
+/** Nothing of one that is gone, or is being written. */
+function readRecord(path: string): Partial<AttachmentRecord> {
+  try {
+    return JSON.parse(readText(path) ?? "{}") as Partial<AttachmentRecord>;
+  } catch {
+    return {};
+  }
 }
 
 /** The node's cgroups, as paths below a hierarchy's mount point. */

@@ -10,6 +10,7 @@ const TIMERS = {
   maxSeconds: 60,
   marginMs: 200,
   silenceMs: 60_000,
+  markedSilenceMs: 60_000,
   backoff: { baseMs: 5, maxMs: 20 },
   refusedBackoff: { baseMs: 5, maxMs: 20 },
   shortMs: 100,
@@ -202,6 +203,17 @@ describe("ListWatch", () => {
     second.response.write(line("BOOKMARK", object("", 15)));
     await until(() => watches.at(-1)?.query.get("resourceVersion") === "15");
     expect(asked().lists).toBe(1);
+    expect(connections).toEqual([true]);
+  });
+
+  it("opens a watch anew sooner when its bookmarks stop coming", async () => {
+    follow({ timers: { ...TIMERS, markedSilenceMs: 200 } });
+    const first = await watchNumber(1);
+    first.response.write(line("BOOKMARK", object("", 15)));
+    expect((await watchNumber(2)).query.get("resourceVersion")).toBe("15");
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    // This one has brought none yet, as from a server that sends them only when there was something.
+    expect(watches).toHaveLength(2);
     expect(connections).toEqual([true]);
   });
 

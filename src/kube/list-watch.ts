@@ -58,10 +58,9 @@ export type ListWatchOptions<T extends KubeObject> = {
 
 /**
  * A cache of a collection that follows the API server for as long as it lives: list, then watch after watch from the last
- * version seen, which costs nothing but a renewal each 5 to 10 minutes when nothing happens (2 where the server sends no
- * bookmarks; after that time a connection that died in silence is noticed). A version that is too old
- * (410), or that a server restored from a backup has yet to come to, or an ERROR event leads to a new list, whose differences
- * are reported; failures to backoff and another try, for ever.
+ * version seen, which costs nothing but a renewal each 5 to 10 minutes when nothing happens (or after a long silence, see
+ * {@link WatchTiming}). A version that is too old (410), or that a server restored from a backup has yet to come to, or an
+ * ERROR event leads to a new list, whose differences are reported; failures to backoff and another try, for ever.
  */
 export class ListWatch<T extends KubeObject> {
   readonly #options: ListWatchOptions<T>;

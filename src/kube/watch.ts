@@ -10,14 +10,22 @@ export type WatchTiming = {
   /** A server that has not ended the watch this long after it should have is taken for dead, milliseconds. */
   marginMs: number;
   /**
-   * A watch that brings nothing for this many milliseconds is opened anew: its connection may be dead without either side
-   * having been told. Servers may send a bookmark about once a minute, by which a quiet watch goes on.
+   * A watch that brings nothing for this many milliseconds is opened anew: what is between may have forgotten it. (Of a
+   * peer that is gone TCP itself tells, by its keepalive.)
    */
   silenceMs: number;
+  /** The same once it has brought a bookmark: a server that sends them to quiet watches does so about once a minute. */
+  markedSilenceMs: number;
 };
 
 /** The times in use outside of tests. */
-export const WATCH_TIMING: WatchTiming = { minSeconds: 300, maxSeconds: 600, marginMs: 15_000, silenceMs: 130_000 };
+export const WATCH_TIMING: WatchTiming = {
+  minSeconds: 300,
+  maxSeconds: 600,
+  marginMs: 15_000,
+  silenceMs: 400_000,
+  markedSilenceMs: 130_000,
+};
 
 export type OneWatch<T> = {
   path: string;
@@ -46,10 +54,12 @@ export async function watchOnce<T extends KubeObject>(api: KubeApi, watch: OneWa
     const query = { ...watch.query, allowWatchBookmarks: true, timeoutSeconds };
     const events = await api.watch<T>(watch.path, { query, signal: guard.signal });
     watch.onOpen?.();
-    guard.expectNews(timing.silenceMs);
+    let { silenceMs } = timing;
+    guard.expectNews(silenceMs);
     for await (const event of events) {
       if (event.type === "ERROR") throw errorOfStatus(event.object, { code: 500, message: "the watch failed" });
-      guard.expectNews(timing.silenceMs);
+      if (event.type === "BOOKMARK") silenceMs = Math.min(silenceMs, timing.markedSilenceMs);
+      guard.expectNews(silenceMs);
       if (watch.onEvent(event) === "stop") return false;
     }
     return performance.now() >= wholeAt;

@@ -13,7 +13,7 @@ import {
   packProcess,
   taskState,
 } from "../containerd/index.ts";
-import { makeFifos, openFifoReader, openFifoWriter } from "../node/index.ts";
+import { makeFifos, openFifoReader, openFifoWriter, orMissing } from "../node/index.ts";
 import type { OciProcess } from "../oci/index.ts";
 import { SIGKILL } from "./task.ts";
 
@@ -328,17 +328,32 @@ async function killGroup(pid: number, containerID: string): Promise<void> {
 }
 
 /**
- * Ends what a process that died has left of its exec, by the exec's id; none is fine.
+ * Ends what a process that died has left of its exec: process, exec and FIFOs; none is fine.
  * @throws ContainerdError
  */
-export async function clearExec(tasks: Tasks, containerId: string, execId: string): Promise<void> {
-  const name = { containerId, execId };
+export async function clearExec(
+  tasks: Tasks,
+  { containerID, id, directory }: Required<Pick<ExecOptions, "containerID" | "id" | "directory">>,
+): Promise<void> {
+  const left = join(directory, id);
+  // A shim that was to start it may still wait for a reader, and answers nothing about the process before.
+  const readers = await Promise.all(["stdout", "stderr"].map((name) => orMissing(openFifoReader(join(left, name)))));
+  for (const reader of readers) reader?.resume();
+  try {
+    await deleteLeft(tasks, { containerId: containerID, execId: id });
+  } finally {
+    for (const reader of readers) reader?.destroy();
+  }
+  await rm(left, { recursive: true, force: true });
+}
+
+async function deleteLeft(tasks: Tasks, name: { containerId: string; execId: string }): Promise<void> {
   try {
     const { process } = await tasks.get(name);
     const state = process && taskState(process);
     // One that was never started can be deleted as it is.
     if (state?.status === "running") {
-      await killGroup(state.pid, containerId);
+      await killGroup(state.pid, name.containerId);
       await tasks.kill({ ...name, signal: SIGKILL, all: false }).catch(ignoreNotFound);
       await tasks.wait(name, { timeoutMs: KILL_BOUND_MS });
     }

@@ -2,8 +2,6 @@
 import http from "node:http";
 import https from "node:https";
 import { connect } from "node:net";
-import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import { ContainerdError, isAlreadyExists, isCancelled, isUnavailable } from "../containerd/index.ts";
 import { hasTooManyFiles, isDiskFull } from "../node/index.ts";
 import { execProcess, type Healthcheck, type Probe } from "../oci/index.ts";
@@ -56,8 +54,8 @@ export async function clearProbe(
   { containerd, stateDir }: Pick<Parts, "containerd" | "stateDir">,
   id: string,
 ): Promise<void> {
-  await clearExec(containerd.tasks, id, PROBE_EXEC_ID);
-  await rm(join(execDirectory(stateDir, id), PROBE_EXEC_ID), { recursive: true, force: true });
+  const directory = execDirectory(stateDir, id);
+  await clearExec(containerd.tasks, { containerID: id, id: PROBE_EXEC_ID, directory });
 }
 
 function failure(output: string): ProbeResult {

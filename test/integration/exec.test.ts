@@ -1,15 +1,18 @@
 // Processes beside a container's first one: their streams, their ends, and that nothing of them is left.
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { pino } from "pino";
 import type { Container } from "../../src/api/index.ts";
-import { Containerd } from "../../src/containerd/index.ts";
-import { capture, Exec, execDirectory, type ExecOptions } from "../../src/lifecycle/exec.ts";
+import { Containerd, packProcess } from "../../src/containerd/index.ts";
+import { capture, clearExec, Exec, execDirectory, type ExecOptions } from "../../src/lifecycle/exec.ts";
 import { Records } from "../../src/lifecycle/records.ts";
+import { makeFifos } from "../../src/node/index.ts";
 import { execProcess, type OciProcess } from "../../src/oci/index.ts";
 import { pidOf } from "../support/away.ts";
+import { processesOf, untilNoneOf } from "../support/health.ts";
 import { useNode } from "../support/test-node.ts";
 
 const test = useNode();
@@ -20,15 +23,13 @@ let process_: OciProcess;
 /** What the shim has open when there has been no exec yet. */
 let idleStreams: string[];
 
+function connect(): Containerd {
+  const { containerdAddress: address, containerdNamespace: namespace } = test().node;
+  return new Containerd({ address, namespace, snapshotter: "overlayfs", logger: pino({ level: "silent" }) });
+}
+
 beforeAll(async () => {
-  const { node } = test();
-  const { containerdAddress: address, containerdNamespace: namespace } = node;
-  containerd = new Containerd({
-    address,
-    namespace,
-    snapshotter: "overlayfs",
-    logger: pino({ level: "silent" }),
-  });
+  containerd = connect();
   const created = await test().create({ env: [{ name: "OF", value: "container" }], user: "app" });
   container = await test().untilState(created, "Running");
   containerID = container.status?.containerID?.replace("containerd://", "") ?? "";
@@ -146,6 +147,24 @@ describe("exec", () => {
     expect(shimStreams()).toEqual(idleStreams);
     const left = readdirSync(execDirectory(test().node.stateDir, containerID));
     expect(left).toEqual([]);
+  });
+
+  // Of such a process the shim tells nothing, not even that it is there.
+  it("is cleared when whoever started it died before the shim had opened its FIFOs", async () => {
+    const { process, directory } = options("exec yes");
+    const [name, left] = [{ containerId: containerID, execId: "left" }, join(directory, "left")];
+    await makeFifos(left, ["stdout", "stderr"]);
+    const streams = { terminal: false, stdin: "", stdout: join(left, "stdout"), stderr: join(left, "stderr") };
+    const dying = connect();
+    await dying.tasks.exec({ ...name, ...streams, spec: packProcess(process) });
+    const started = dying.tasks.start(name);
+    while (!processesOf(container).includes("sh -c exec yes")) await Promise.race([delay(10), started]);
+    dying.close();
+    await expect(started).rejects.toThrow();
+    await clearExec(containerd.tasks, { containerID, id: "left", directory });
+    await expect(containerd.tasks.get(name)).rejects.toThrow(/not found/);
+    await untilNoneOf(container, "yes");
+    expect(readdirSync(directory)).toEqual([]);
   });
 
   it("ends with its container", async () => {

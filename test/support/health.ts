@@ -71,7 +71,7 @@ export const untilHealth = (test: TestNode, container: Container, status: string
   test.until(container, status, (now) => now.status?.health?.status === status);
 
 /** The command lines of all processes in a container, as the node sees them. */
-function processesOf(container: Container): string[] {
+export function processesOf(container: Container): string[] {
   const namespace = (pid: string): string => readlinkSync(`/proc/${pid}/ns/pid`);
   const own = namespace(String(pidOf(container)));
   return readdirSync("/proc").flatMap((pid) => {

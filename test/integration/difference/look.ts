@@ -1,6 +1,10 @@
 /** What a process sees of the world it is in: a script that tells it, and what is made comparable of its answer. */
 
-/** Prints sections: `@name`, then its lines. What a user may not read is left out by both sides alike. */
+/**
+ * Prints sections: `@name`, then its lines. What a user may not read is left out by both sides alike. Files of names are read
+ * by `sed`: busybox's `cat` has the kernel pass on pages, whose content is that of the moment when they leave the pipe, in
+ * the length that the file had before.
+ */
 export const LOOK = String.raw`
 exec 2>/dev/null
 at() { echo "@$1"; }
@@ -15,7 +19,7 @@ at oom; cat /proc/self/oom_score_adj
 at namespaces; for n in cgroup ipc mnt net pid user uts; do echo "$n $(readlink /proc/self/ns/$n)"; done
 at cgroup; sed -E 's/^[0-9]+://' /proc/self/cgroup
 cd /sys/fs/cgroup && for f in memory/memory.limit_in_bytes memory/memory.soft_limit_in_bytes memory/memory.memsw.limit_in_bytes memory/memory.swappiness memory/memory.oom_control memory/memory.kmem.limit_in_bytes cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us cpu/cpu.shares cpuset/cpuset.cpus cpuset/cpuset.mems pids/pids.max devices/devices.list blkio/blkio.weight hugetlb/hugetlb.2MB.limit_in_bytes memory.max memory.low memory.swap.max cpu.max cpu.weight pids.max; do [ ! -r $f ] || sed "s|^|$f |" $f | grep -v 'oom_kill '; done; cd /
-for f in hosts hostname resolv.conf; do at $f; stat -c '%F %a %u:%g' /etc/$f; cat /etc/$f; done
+for f in hosts hostname resolv.conf; do at $f; stat -c '%F %a %u:%g' /etc/$f; sed -n p /etc/$f; done
 at names; hostname; cat /proc/sys/kernel/domainname
 at devices; find /dev -path '/dev/pts/[0-9]*' -o -exec stat -c '%N %F %t:%T %a %u:%g' {} +
 at sysctls; cd /proc/sys; for f in net/ipv4/ip_unprivileged_port_start net/ipv4/ping_group_range net/ipv4/ip_forward net/ipv6/conf/all/disable_ipv6 net/ipv6/conf/default/disable_ipv6 net/ipv6/conf/eth0/disable_ipv6 net/core/somaxconn kernel/shmmax kernel/shmall kernel/shmmni kernel/msgmax kernel/sem fs/mqueue/msg_max kernel/ngroups_max; do [ ! -r $f ] || echo "$f $(cat $f | xargs)"; done; cd /
