@@ -3,12 +3,20 @@ import { asNode, isFields, type SchemaNode } from "./schema/node.ts";
 import { containerSpec } from "./schema/spec.ts";
 import type { ContainerSpec, ImagePullPolicy } from "./types.ts";
 
+/** What has been filled in before: a spec is looked at many times, and never written to. */
+const complete = new WeakMap<ContainerSpec, ContainerSpec>();
+
 /**
  * A copy of the spec with the schema's defaults filled in, nested ones too, by the API server's rule: a default applies
- * where the field is absent (or null) and the object that holds it is present. Idempotent.
+ * where the field is absent (or null) and the object that holds it is present. Idempotent, and the same copy each time:
+ * neither it nor the spec may be changed any more.
  */
 export function withDefaults(spec: ContainerSpec): ContainerSpec {
-  return fill(asNode(containerSpec), spec) as ContainerSpec;
+  const known = complete.get(spec);
+  if (known !== undefined) return known;
+  const filled = fill(asNode(containerSpec), spec) as ContainerSpec;
+  complete.set(spec, filled).set(filled, filled);
+  return filled;
 }
 
 /** A deep copy of `value` with the defaults of `schema`; what does not fit the schema is copied as it is. */

@@ -22,6 +22,8 @@ export const IN_PLACE_FIELDS = [
  * that change in place. Defaults count as if they were given, an empty list, object or text as if it were not.
  */
 export function recreationNeeded(applied: ContainerSpec, desired: ContainerSpec): boolean {
+  // Nearly always nothing at all differs.
+  if (isDeepStrictEqual(withDefaults(applied), withDefaults(desired))) return false;
   return !isDeepStrictEqual(fixed(applied), fixed(desired));
 }
 

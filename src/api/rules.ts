@@ -29,8 +29,11 @@ type Test = (rule: Rule, self: unknown, oldSelf: unknown) => boolean;
 
 function walk(schema: SchemaNode, value: unknown, path: string, test: Test, old?: unknown): FieldError[] {
   const errors: FieldError[] = [];
-  for (const rule of schema["x-kubernetes-validations"] ?? []) {
-    if (test(rule, celValue(schema, value), old === undefined ? undefined : celValue(schema, old))) continue;
+  const rules = schema["x-kubernetes-validations"] ?? [];
+  const self = rules.length === 0 ? undefined : celValue(schema, value);
+  const oldSelf = rules.length === 0 || old === undefined ? undefined : celValue(schema, old);
+  for (const rule of rules) {
+    if (test(rule, self, oldSelf)) continue;
     errors.push(invalid(rule.at === undefined ? path : below(path, rule.at), atFault(value, rule.at), rule.message));
   }
   const { items, properties = {} } = schema;

@@ -27,6 +27,8 @@ export interface Action {
   readonly step: Exclude<Step, { verb: "none" | "wait" }>;
   /** Whether a container made so is still to be started. */
   readonly wanted: (applied: Applied) => boolean;
+  /** Is told what was found right after the step, which need not be asked for again. */
+  readonly found: (instance: Instance) => void;
 }
 
 type Present = Desired & { kind: "present" };
@@ -82,7 +84,7 @@ const PLAIN = { recordEnd, recordLoss, adopt, kill, resume };
 
 async function create(
   parts: Parts,
-  { key, wanted }: Action,
+  { key, wanted, found }: Action,
   object: Container,
   desired: Present,
 ): Promise<Waiting | undefined> {
@@ -107,7 +109,7 @@ async function create(
   const lack = await takePlace(parts, key, spec, object);
   if (lack !== undefined) return lack;
   parts.observer.phase("guards", (performance.now() - begun) / 1000);
-  await startWanted(parts, {
+  const started = await startWanted(parts, {
     id,
     applied,
     source: { image: image.config, env: environment.env, secretEnv: environment.secrets },
@@ -120,13 +122,14 @@ async function create(
     ...(restore === undefined ? {} : { restore }),
     ...(restoreFrom === undefined ? {} : { restoredFrom: restoreFrom }),
   });
+  if (started !== undefined) found(started);
   announceStart(parts, applied, `Started container ${id}`, restore);
   return undefined;
 }
 
 async function startAgain(
   parts: Parts,
-  { key, object, wanted }: Action,
+  { key, object, wanted, found }: Action,
   step: Step & { verb: "startAgain" },
   desired: Present,
 ): Promise<Waiting | undefined> {
@@ -153,7 +156,7 @@ async function startAgain(
   const lack = await takePlace(parts, key, applied.spec, object, record);
   if (lack !== undefined) return lack;
   parts.observer.phase("guards", (performance.now() - begun) / 1000);
-  await startWanted(parts, {
+  const started = await startWanted(parts, {
     id: record.id,
     applied,
     record,
@@ -166,6 +169,7 @@ async function startAgain(
     ...(restore === undefined ? {} : { restore }),
     ...(restoredFrom === undefined ? {} : { restoredFrom }),
   });
+  if (started !== undefined) found(started);
   if (step.counts) parts.observer.restarted(step.asked ? "request" : "policy");
   announceStart(parts, applied, `Started container ${record.id} again`, restore);
   return undefined;
@@ -215,9 +219,9 @@ function announceStart(parts: Parts, applied: Applied, message: string, restore:
 }
 
 /** A start that fails after it was called off has not failed: nobody waits for it. */
-async function startWanted(parts: Parts, wish: Start): Promise<void> {
+async function startWanted(parts: Parts, wish: Start): Promise<Instance | undefined> {
   try {
-    await start(parts, wish);
+    return await start(parts, wish);
   } catch (error) {
     throw error instanceof StartError && !wish.wanted() ? new NoLongerWanted(wish.id) : error;
   }

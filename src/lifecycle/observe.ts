@@ -1,4 +1,5 @@
 /** Looks at what is there for one key: the records at containerd and their tasks. Nothing is remembered that can be asked. */
+import type { TaskState } from "../containerd/index.ts";
 import { parseKey } from "../kube/index.ts";
 import type { Instance, Observed } from "./decide.ts";
 import { neighbourOf } from "./neighbour.ts";
@@ -12,15 +13,17 @@ import { generationOf, type Record } from "./record.ts";
  */
 export async function observe(parts: Parts, key: string, uid: string | undefined): Promise<Observed> {
   const records = await parts.records.of(parseKey(key));
-  const instances = await Promise.all(records.map((record) => instanceOf(parts, record)));
+  const instances = await Promise.all(
+    records.map(async (record) => instanceOf(parts, record, await parts.containerd.task(record.id))),
+  );
   instances.sort((a, b) => generationOf(b.record.id) - generationOf(a.record.id));
   const current = instances.find(({ record }) => uid === undefined || record.applied.uid === uid);
   const leftovers = instances.filter((instance) => instance !== current);
   return current === undefined ? { leftovers } : { current, leftovers };
 }
 
-async function instanceOf(parts: Parts, record: Record): Promise<Instance> {
-  const task = await parts.containerd.task(record.id);
+/** A container by its record and its task, and whether it still is in the network that it has joined. */
+export async function instanceOf(parts: Parts, record: Record, task: TaskState | undefined): Promise<Instance> {
   if (task === undefined) return { record };
   return (await hasMoved(parts, record)) ? { record, task, moved: true } : { record, task };
 }

@@ -11,7 +11,7 @@ import { StartError } from "../oci/index.ts";
 import { act } from "./act.ts";
 import { autoRemove, isOver } from "./auto-remove.ts";
 import { usedCheckpoint } from "./checkpoint/restore.ts";
-import { ABSENT, decide, type Desired, type Observed, recordedWish } from "./decide.ts";
+import { ABSENT, decide, type Desired, type Instance, type Observed, recordedWish } from "./decide.ts";
 import { verdictAfter } from "./failure.ts";
 import { dropFinalizer, withFinalizer } from "./finalizer.ts";
 import { explainLimits, pressureOf } from "./limits.ts";
@@ -196,8 +196,11 @@ async function walk(
   const remains = await remainsOf(parts, key, object?.metadata.uid);
   let verdict: Verdict | undefined;
   let deferred: Waiting | undefined;
+  let found: Instance | undefined;
   for (let steps = 0; steps < MAX_STEPS; steps++) {
-    const observed = await observe(parts, key, object?.metadata.uid);
+    // A container is started when there is no other one of its key.
+    const observed = found ? { current: found, leftovers: [] } : await observe(parts, key, object?.metadata.uid);
+    found = undefined;
     const wished = await wish(observed, verdict);
     if (wished === undefined) return undefined;
     const desired: Desired =
@@ -213,7 +216,8 @@ async function walk(
     parts.logger.debug({ key, verb: step.verb }, "next step");
     try {
       const wanted = (applied: Applied): boolean => stillWanted(r, key, applied);
-      const waiting = await observedStep(parts, step.verb, () => act(parts, { key, object, desired, step, wanted }));
+      const action = { key, object, desired, step, wanted, found: (instance: Instance) => (found = instance) };
+      const waiting = await observedStep(parts, step.verb, () => act(parts, action));
       if (waiting !== undefined && step.verb !== "update") return { observed, desired, waiting };
       deferred = waiting ?? deferred;
       if (step.verb === "kill") {

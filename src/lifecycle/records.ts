@@ -105,9 +105,11 @@ export class Records {
     });
   }
 
-  /** Writes how a container's runs went. */
-  async saveState(id: string, state: RunState): Promise<void> {
-    await this.#containerd.updateContainer(id, { extensions: { [EXTENSION.state]: packJSON(EXTENSION.state, state) } });
+  /** Writes how a container's runs went. Answers the record as it is then. */
+  async saveState(id: string, state: RunState): Promise<Record | undefined> {
+    const extensions = { [EXTENSION.state]: packJSON(EXTENSION.state, state) };
+    const container = await this.#containerd.updateContainer(id, { extensions });
+    return container && toRecord(container);
   }
 
   /** Writes how healthy a container is. */

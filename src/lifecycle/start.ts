@@ -10,9 +10,11 @@ import { connectNetwork, openNetwork, type StartNetwork, writeNames } from "./at
 import { removeCgroups } from "./cgroup.ts";
 import { type Restore, restoreFiles, restoreOptions, restoring, withRestore } from "./checkpoint/restore.ts";
 import { defaultAppArmor } from "./confinement.ts";
+import type { Instance } from "./decide.ts";
 import { renewDevices } from "./devices.ts";
 import { runNow } from "./end.ts";
 import { at, bothOf } from "./failure.ts";
+import { instanceOf } from "./observe.ts";
 import { phase } from "./observer.ts";
 import type { Parts } from "./parts.ts";
 import { type Peers, withPeers } from "./peers.ts";
@@ -64,13 +66,14 @@ interface Storage {
 }
 
 /**
- * Starts a container. The caller holds the key's place in the queue, which is the lock, and has seen that there is no task.
+ * Starts a container, and answers what it looks like then. The caller holds the key's place in the queue, which is the lock,
+ * and has seen that there is no task.
  *
  * @throws StartError when a step failed; everything this start acquired is then given back
  * @throws NoLongerWanted when it was called off between two steps; likewise
  * @throws ContainerdError when containerd went away
  */
-export async function start(parts: Parts, wish: Start): Promise<void> {
+export async function start(parts: Parts, wish: Start): Promise<Instance | undefined> {
   const isNew = wish.record === undefined;
   await using undo = new Undo({
     // A container that ran before is found again by its record, whatever state this start leaves it in.
@@ -81,17 +84,20 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
     },
   });
 
-  const [[storage], network] = await bothOf(
+  if (isNew) {
+    undo.defer(() => parts.rootfs.remove(wish.id));
+    undo.defer(() => parts.volumes.release(wish.id));
+  }
+  const [[storage], { network, files }] = await bothOf(
     at("storage", () =>
       bothOf(
-        phase(parts, wish, "storage", () => prepareStorage(parts, wish, undo)),
+        phase(parts, wish, "storage", () => prepareStorage(parts, wish)),
         keepExits(parts, wish, undo),
       ),
     ),
-    at("network", () => openNetwork(parts, wish, undo)),
+    prepareNetwork(parts, wish, undo),
   );
   keepOn(wish);
-  const files = await phase(parts, wish, "files", () => at("storage", () => writeNames(parts, wish, network)));
   const mounts = [...storage.volumes, ...files];
 
   const state = afterStart(wish, network);
@@ -119,8 +125,12 @@ export async function start(parts: Parts, wish: Start): Promise<void> {
   undo.disarm();
   const run = { ...begun, pid };
   const { starting: _, ...started } = state;
-  await phase(parts, wish, "save", () => parts.records.saveState(wish.id, { ...started, run }));
+  const [saved, task] = await bothOf(
+    phase(parts, wish, "save", () => parts.records.saveState(wish.id, { ...started, run })),
+    parts.containerd.task(wish.id),
+  );
   parts.logger.info({ container: record.id, pid }, "started");
+  return saved === undefined ? undefined : await instanceOf(parts, saved, task);
 }
 
 function keepOn({ id, wanted }: Start): void {
@@ -144,12 +154,10 @@ async function keepExits(parts: Parts, { id, applied, record }: Start, undo: Und
 }
 
 /** The root filesystem and the volumes: made for a new container, found again for one that is started again. */
-async function prepareStorage(parts: Parts, wish: Start, undo: Undo): Promise<Storage> {
+async function prepareStorage(parts: Parts, wish: Start): Promise<Storage> {
   const { id, applied, record, restore } = wish;
-  if (record === undefined) undo.defer(() => parts.rootfs.remove(id));
   const rootfs = record === undefined ? await createRootfs(parts, wish) : await parts.rootfs.mounts(id);
   if (record === undefined && restore !== undefined) await restoreFiles(parts, restore, rootfs);
-  if (record === undefined) undo.defer(() => parts.volumes.release(id));
   const volumes = await parts.volumes.prepare(id, applied, {
     rootfs,
     isNew: record === undefined,
@@ -157,6 +165,17 @@ async function prepareStorage(parts: Parts, wish: Start, undo: Undo): Promise<St
     ...(wish.files === undefined ? {} : { files: wish.files }),
   });
   return { rootfs, volumes };
+}
+
+/** The network namespace, and the files that tell of the network. */
+async function prepareNetwork(
+  parts: Parts,
+  wish: Start,
+  undo: Undo,
+): Promise<{ network: StartNetwork; files: readonly OciMount[] }> {
+  const network = await at("network", () => openNetwork(parts, wish, undo));
+  const files = await phase(parts, wish, "files", () => at("storage", () => writeNames(parts, wish, network)));
+  return { network, files };
 }
 
 async function createRootfs(parts: Parts, { id, applied }: Start): Promise<Storage["rootfs"]> {

@@ -103,7 +103,7 @@ export async function thaw(parts: Parts, id: string): Promise<void> {
  * entry in the sandbox store, and nothing else ends it.
  * @param beforeKill is done before a task is killed that was never started
  */
-export async function deleteTask(parts: Parts, id: string, beforeKill?: () => Promise<void>): Promise<void> {
+export async function deleteTask(parts: Parts, id: string, beforeKill?: () => Promise<unknown>): Promise<void> {
   const task = await parts.containerd.task(id);
   if (task?.status === "created") await beforeKill?.();
   // Also one that was never started, though deletion takes it: runc would look for its end for ten seconds.

@@ -23,7 +23,7 @@ export function defaultSeccomp(facts: SeccompFacts): OciSeccomp {
     defaultAction: "SCMP_ACT_ERRNO",
     defaultErrnoRet: EPERM,
     architectures: (ARCHITECTURES[facts.architecture] ?? []).map((name) => `SCMP_ARCH_${name}`),
-    syscalls: RULES.filter((rule) => holds(rule, facts)).map(syscall),
+    syscalls: COMPILED.filter(({ rule }) => holds(rule, facts)).map(({ syscall }) => syscall),
   };
 }
 
@@ -37,7 +37,7 @@ function holds(rule: SeccompRule, { capabilities, architecture, kernel }: Seccom
   return kernel.major > major || (kernel.major === major && kernel.minor >= minor);
 }
 
-function syscall({ calls, errno, arg }: SeccompRule): OciSyscall {
+function compile({ calls, errno, arg }: SeccompRule): OciSyscall {
   const names = calls.trim().split(/\s+/);
   const action = errno === undefined ? { action: "SCMP_ACT_ALLOW" } : { action: "SCMP_ACT_ERRNO", errnoRet: errno };
   if (arg === undefined) return { names, ...action };
@@ -45,3 +45,6 @@ function syscall({ calls, errno, arg }: SeccompRule): OciSyscall {
   const args = [{ index, value, ...(valueTwo === undefined ? {} : { valueTwo }), op: `SCMP_CMP_${op}` }];
   return { names, ...action, args };
 }
+
+/** As the runtime takes them: the same objects for every container. */
+const COMPILED = RULES.map((rule) => ({ rule, syscall: compile(rule) }));
