@@ -139,7 +139,7 @@ describe("a reboot in the midst", () => {
     const stubborn = { command: deaf, terminationGracePeriodSeconds: 300 };
     const [stopped, deleted] = await Promise.all([started(stubborn), started(stubborn)]);
     await node.stopAgent();
-    node.startAgent({ config: runtime.config, "cni-bin-dir": removing.dir });
+    node.startAgent({ config: runtime.config, ...removing.flags });
     const recorded = await create({ runtime: "held" });
     await runtime.called();
     const begun = await create({ network: { mode: "Bridge" } });

@@ -7,7 +7,12 @@ import { run } from "../../src/node/index.ts";
 
 /** A plugin that waits. */
 export interface SlowPlugin {
-  /** For `--cni-bin-dir`: all plugins, the slow one among them. */
+  /**
+   * The agent's: all plugins, the slow one among them, and no network made ahead, whose calls could not be told from those of
+   * a start.
+   */
+  readonly flags: Readonly<Record<string, string>>;
+  /** The directory of all plugins. */
   readonly dir: string;
   /** A FIFO; whoever writes to it lets one waiting call go on. */
   readonly gate: string;
@@ -27,6 +32,7 @@ exec ${real}
 `;
   const dir = await pluginsWith(node, { [plugin]: script });
   return {
+    flags: { "cni-bin-dir": dir, "spare-networks": "0" },
     dir,
     gate,
     called: async () => {

@@ -108,7 +108,7 @@ describe("while the API server is away", () => {
     away.goAway();
     await endBy("SIGUSR1", pidOf(running));
     const plugin = await slowPlugin(test().node, "bridge", "DEL");
-    startAgent({ "cni-bin-dir": plugin.dir });
+    startAgent(plugin.flags);
     await plugin.called();
     away.comeBack();
     await test().node.agentReady();
@@ -127,7 +127,7 @@ describe("while the API server is away", () => {
     });
     const plugin = await slowPlugin(test().node, "host-local", "DEL");
     await test().node.stopAgent();
-    startAgent({ "cni-bin-dir": plugin.dir });
+    startAgent(plugin.flags);
     await test().api.delete(containerPath("default", created.metadata.name));
     await plugin.called();
     await test().node.stopAgent("kill");

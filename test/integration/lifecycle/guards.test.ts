@@ -31,7 +31,7 @@ describe("a start that is under way", () => {
   let plugin: SlowPlugin;
   beforeAll(async () => {
     plugin = await slowPlugin(test().node, "bridge", "ADD");
-    await restartAgent({ "cni-bin-dir": plugin.dir });
+    await restartAgent(plugin.flags);
   });
   /** Lets the plugin that waits go on. */
   const goOn = (): Promise<void> => writeFile(plugin.gate, "");
@@ -129,7 +129,7 @@ if [ "$CNI_COMMAND" = DEL ] && [ -e ${off()} ]; then echo '{"cniVersion":"1.0.0"
 exec ${real}
 `,
     });
-    flags = { "cni-bin-dir": dir };
+    flags = { "cni-bin-dir": dir, "spare-networks": "0" };
     await restartAgent(flags);
   });
   afterEach(async () => {

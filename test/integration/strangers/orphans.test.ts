@@ -67,7 +67,7 @@ describe("a finalizer that is torn off", () => {
   it("lets the object go, while it is being started", async () => {
     const before = await test().audit();
     const plugin = await slowPlugin(test().node, "bridge", "ADD");
-    await restartAgent({ "cni-bin-dir": plugin.dir });
+    await restartAgent(plugin.flags);
     const created = await test().create(BRIDGE);
     await plugin.called();
     await test().until(created, "kept", ({ metadata }) => metadata.finalizers !== undefined);
@@ -172,7 +172,7 @@ describe("what a start that crashed has left", () => {
     const before = await test().audit();
     const off = join(node.dir, "switch-is-off");
     const slow = await slowPlugin(node, "portmap", "ADD");
-    await restartAgent({ "cni-bin-dir": slow.dir });
+    await restartAgent(slow.flags);
     const created = await test().create({ ...BRIDGE, ports: [{ containerPort: 80, hostPort: 20_000 + node.index }] });
     await slow.called();
     await node.stopAgent("kill");
@@ -186,7 +186,7 @@ exec ${real}
 `,
     });
     await writeFile(off, "");
-    await startAgent({ "cni-bin-dir": dir });
+    await startAgent({ ...slow.flags, "cni-bin-dir": dir });
     const other = await test().create();
     await test().untilCondition(other, "Ready");
     await test().delete(other);
