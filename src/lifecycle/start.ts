@@ -85,6 +85,7 @@ export async function start(parts: Parts, wish: Start): Promise<Instance | undef
   });
 
   if (isNew) {
+    // Before both sides of what follows: of what `release` takes away, the one makes the volumes, the other the files of names.
     undo.defer(() => parts.rootfs.remove(wish.id));
     undo.defer(() => parts.volumes.release(wish.id));
   }

@@ -51,7 +51,8 @@ export function sparesAfter(ready: number, asked: number, most: number): number 
 
 /**
  * A stock of such networks, as large as was asked for at once. It begins to be filled when nothing else is to be done, but not
- * before the first container has asked; then one is made after the other, unless starts wait for their turn. Each has a record, which becomes the container's own when it is taken.
+ * before the first container has asked; then one is made after the other, unless starts wait for their turn. Each has a
+ * record, which becomes the container's own when it is taken.
  */
 export class Spares {
   readonly #options: SparesOptions;
